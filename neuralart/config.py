@@ -1,0 +1,175 @@
+"""One dataclass for each command: every option's default, unit, range and help, said once.
+
+`neuralart.options` makes command-line options and config-file keys of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuralart.errors import ConfigError
+from neuralart.specs import GENERATORS, Generator
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    unit: str = "",
+    range: tuple[float | None, float | None] | None = None,
+    choices: tuple[str, ...] = (),
+    same_result: bool = False,
+) -> Any:
+    """A dataclass field that is an option.
+
+    unit         what stands for the value in the help text, as PX
+    range        smallest and largest value, inclusive; None for open
+    same_result  whether a run may be resumed with another value
+    """
+    metadata = {
+        "help": help, "unit": unit, "range": range, "choices": choices, "same_result": same_result
+    }  # fmt: skip
+    if default is dataclasses.MISSING:
+        return field(metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+_DEVICE_HELP = "Where to compute: cpu, or gpu:0."
+_THREADS_HELP = "Threads that compute; by default one for each core."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """``neuralart train``."""
+
+    style: Path = option(help="The painting whose style is learned.", unit="PICTURE")
+    data: Path = option(help="Folder of photos to learn on, read recursively.", unit="FOLDER")
+    out: Path | None = option(
+        None, help="Folder of the run; by default runs/NAME-OF-THE-STYLE.", unit="FOLDER"
+    )
+    features: str = option(
+        "random", help="VGG features that measure: a file of weights, or random.", unit="NAME|FILE"
+    )
+    chain: str = option(
+        "conv,deconv,deconv,conv", help="Kinds of the generators in order.", unit="KIND,KIND,..."
+    )
+    share_weights: bool = option(False, help="One generator for all stages, trained all at once.")
+    coupling: str = option(
+        "own",
+        help="What a stage learns from: its own loss (stage by stage), later image gradients added as "
+        "in 2016, or true back-propagation (all stages at once).",
+        choices=("own", "suffix_sum", "through"),
+    )
+    steps: int = option(1500, help="Photos that each stage learns on.", unit="N", range=(1, None))
+    minutes: float | None = option(
+        None,
+        help="Time for the whole training instead of --steps.",
+        unit="MINUTES",
+        range=(0.05, None),
+    )
+    joint_steps: int = option(
+        0, help="Steps of all stages through each other at the end.", unit="N", range=(0, None)
+    )
+    crop: int = option(
+        256, help="Edge of the squares cut from the photos.", unit="PX", range=(32, 2048)
+    )
+    style_scale: int = option(
+        256,
+        help="Shorter edge of the painting: larger gives larger strokes.",
+        unit="PX",
+        range=(32, 4096),
+    )
+    style_weight: float = option(
+        20.0, help="Weight of each style layer.", unit="W", range=(0, None)
+    )
+    content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
+    tv_weight: float = option(1.0, help="Weight of the total variation.", unit="W", range=(0, None))
+    rate: float = option(
+        3e-3, help="Learning rate of Adam at its peak.", unit="RATE", range=(0, None)
+    )
+    seed: int = option(
+        0, help="Seed of weights, photo order and crops.", unit="N", range=(0, 2**31 - 1)
+    )
+    holdout: int = option(
+        20,
+        help="Photos kept out to measure on; at most a fifth of them.",
+        unit="N",
+        range=(0, None),
+    )
+    save_every: int = option(
+        250, help="Steps between checkpoints.", unit="N", range=(1, None), same_result=True
+    )
+    sheet_every: int = option(
+        250, help="Steps between contact sheets.", unit="N", range=(1, None), same_result=True
+    )
+    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
+    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+    resume: bool = option(
+        False, help="Go on with the run in --out where it stopped.", same_result=True
+    )
+    overwrite: bool = option(False, help="Replace the run in --out.", same_result=True)
+    generators: dict[str, Generator] = field(default_factory=dict)
+
+    def run_folder(self) -> Path:
+        return self.out or Path("runs") / self.style.stem
+
+    def specs(self) -> list[Generator]:
+        """The specifications of the chain. Raises ConfigError for an unknown kind."""
+        known = {**GENERATORS, **self.generators}
+        names = [name.strip() for name in self.chain.split(",")]
+        for name in names:
+            if name not in known:
+                raise ConfigError(f"--chain: no generator {name!r}; known are {', '.join(known)}")
+        return [known[name] for name in names]
+
+    def result_options(self) -> dict[str, Any]:
+        """The options that decide the result, as plain data; a resumed run must have the same."""
+        options = {
+            f.name: _plain(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.metadata and not f.metadata["same_result"] and f.name != "out"
+        }
+        return options | {"generators": [spec.to_dict() for spec in self.specs()]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeConfig:
+    """``neuralart stylize``."""
+
+    model: Path = option(help="A trained style: a model, or the folder of a run.", unit="MODEL")
+    stage: int | None = option(
+        None,
+        help="Output of this stage, 1 the first; by default the last.",
+        unit="K",
+        range=(1, None),
+    )
+    overwrite: bool = option(False, help="Replace the output if it exists.")
+    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
+    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """``neuralart export``."""
+
+    to: Path = option(help="New folder to write.", unit="FOLDER")
+    stage: int | None = option(
+        None,
+        help="End after this stage, 1 the first; by default the last.",
+        unit="K",
+        range=(1, None),
+    )
+    statistics: str = option(
+        "picture",
+        help="Normalise by the statistics of each picture, or by stored averages (faster, and local).",
+        choices=("picture", "average"),
+    )
+    overwrite: bool = option(False, help="Replace an export in --to.")
+    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,86 @@
+"""The only door to MXNet: environment, shims, devices, and what is missing in words.
+
+``from neuralart.engine import mx`` anywhere; nothing else imports mxnet. Importing takes a second,
+so the commands that need it import it, and ``neuralart --help`` does not.
+
+Two races of MXNet 1.9.1 shape the code that uses it (CPU, BatchNorm):
+moving statistics are written by ``backward`` unordered with later reads, and ``forward`` with another
+``is_train`` than a queued step's changes that step. So: `settle` before every ``get_params``, save,
+evaluation or change of ``is_train``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from neuralart.errors import ConfigError, EngineError
+
+# MXNet takes half of the cores unless told; a run of other picture sizes fills oneDNN's cache of
+# 1024 primitives with hundreds of megabytes; each bind writes a line to stderr.
+os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+os.environ.setdefault("DNNL_PRIMITIVE_CACHE_CAPACITY", "64")
+
+
+def _import_mxnet() -> Any:
+    flavours = [
+        name
+        for name in ("mxnet", "mxnet-cu112")
+        if any(True for _ in metadata.distributions(name=name))
+    ]
+    if not flavours:
+        raise EngineError("MXNet is not installed: pip install 'neuralart[cpu]' (or [cuda])")
+    if len(flavours) > 1:
+        raise EngineError(
+            "both mxnet and mxnet-cu112 are installed and overwrite each other: "
+            "make a fresh virtual environment with one of them"
+        )
+    if "bool" not in np.__dict__:
+        np.bool = bool  # type: ignore[attr-defined]  # numpy 1.24 removed it, mxnet 1.9.1 uses it
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import mxnet
+    except OSError as error:
+        missing = next((lib for lib in ("gomp", "quadmath") if lib in str(error)), "")
+        if missing:
+            raise EngineError(
+                f"MXNet needs lib{missing}: apt-get install libgomp1 libquadmath0"
+            ) from None
+        raise EngineError(f"MXNet does not load: {error}") from None
+    except ImportError as error:
+        raise EngineError(f"MXNet does not import: {error}") from None
+    return mxnet
+
+
+mx: Any = _import_mxnet()
+
+
+def device(name: str) -> Any:
+    """The MXNet context called ``cpu``, ``cpu:0``, ``gpu`` or ``gpu:1``.
+
+    Raises ConfigError for another name, EngineError for a GPU that is not there.
+    """
+    match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name)
+    if match is None:
+        raise ConfigError(f"--device {name}: not a device; use cpu or gpu:0")
+    kind, index = match[1], int(match[2] or 0)
+    if kind == "cpu":
+        return mx.cpu(index)
+    if index >= mx.context.num_gpus():
+        raise EngineError(
+            f"--device {name}: MXNet {mx.__version__} sees {mx.context.num_gpus()} GPUs here; "
+            "use --device cpu, or install neuralart[cuda] where there is one"
+        )
+    return mx.gpu(index)
+
+
+def settle() -> None:
+    """Wait until every queued operation is done (see the races in the module's docstring)."""
+    mx.nd.waitall()

@@ -1,0 +1,100 @@
+"""Files that are whole or not there: written aside and renamed, and zip archives of arrays.
+
+An archive is a plain zip: a JSON text, pictures, and one ``.npy`` for each array. Nothing in it is a
+pickle, ``unzip`` shows it, and its checksums tell a damaged file from a whole one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.errors import NeuralArtError, OutputError
+
+PART = ".part"
+"""The suffix of a file that is being written; one that is found was left by a killed process."""
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a file beside its place, then rename it there: it is whole or it is not there.
+
+    Raises OutputError; then the earlier file, if any, is as it was.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def write_archive(
+    path: Path,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    blobs: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write ``header.json``, named blobs and arrays as one zip; equal contents give equal bytes.
+
+    Raises OutputError if it cannot be written; nothing is left behind then.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+
+        def add(name: str, data: bytes) -> None:
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, compresslevel=6)
+
+        add("header.json", json.dumps(header, indent=2).encode())
+        for name, blob in (blobs or {}).items():
+            add(name, blob)
+        for name, array in arrays.items():
+            npy = io.BytesIO()
+            np.save(npy, array, allow_pickle=False)
+            add(f"{name}.npy", npy.getvalue())
+    write_aside(path, buffer.getvalue())
+
+
+def read_archive(
+    path: Path, error: type[NeuralArtError], what: str
+) -> tuple[dict[str, Any], Arrays, dict[str, bytes]]:
+    """What `write_archive` wrote: header, arrays, blobs.
+
+    Raises ``error`` if the file is missing, cut short, damaged, or not such an archive; ``what``
+    names the kind of file in the message.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            header = json.loads(archive.read("header.json"))
+            arrays = {
+                name[: -len(".npy")]: np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+                for name in names
+                if name.endswith(".npy")
+            }
+            blobs = {
+                name: archive.read(name)
+                for name in names
+                if name != "header.json" and not name.endswith(".npy")
+            }
+    except OSError as reason:
+        raise error(f"{path}: cannot be read: {reason.strerror or reason}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError, zlib.error):
+        raise error(f"{path}: damaged, or not {what}") from None
+    if not isinstance(header, dict):
+        raise error(f"{path}: damaged, or not {what}")
+    return header, arrays, blobs

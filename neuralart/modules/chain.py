@@ -1,0 +1,260 @@
+"""The generators in a line, bound for training: forward, backward, update, and how stages are coupled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.engine import mx, settle
+from neuralart.errors import ConfigError
+from neuralart.files import Arrays
+from neuralart.images import X
+from neuralart.specs import Generator
+from neuralart.symbols.generator import generator
+
+log = logging.getLogger(__name__)
+
+Couple = Callable[[X, X | None, X | None], X]
+
+
+def own(d_x: X, later: X | None, later_input: X | None) -> X:
+    """Each stage learns from the loss of its own output alone."""
+    return d_x
+
+
+def suffix_sum(d_x: X, later: X | None, later_input: X | None) -> X:
+    """Gradients of later outputs are added as they are, without passing through the later generators.
+
+    Source: dmlc/mxnet, example/neural-style/end_to_end/boost_train.py, 2016.
+    """
+    return d_x if later is None else d_x + later
+
+
+def through(d_x: X, later: X | None, later_input: X | None) -> X:
+    """True back-propagation: the later losses come through the later generators (deep supervision)."""
+    return d_x if later_input is None else d_x + later_input
+
+
+COUPLINGS: dict[str, Couple] = {"own": own, "suffix_sum": suffix_sum, "through": through}
+"""``couple(d_x, later, later_input)``: the gradient a stage learns from, given that of the loss of its
+output, what the next stage learned from, and what came out of the next stage's input (None at the end)."""
+
+
+def prefix(stage: int) -> str:
+    """What the names of a stage's parameters begin with: ``g0_`` to ``g3_``."""
+    return f"g{stage}_"
+
+
+class Stage:
+    """One generator as a Module, with an Adam of its own (Kingma and Ba 2014).
+
+    Instance normalisation is BatchNorm on one photo with ``is_train=True``, so the Module is bound for
+    training even where it never learns: bound for inference, oneDNN would fold in moving statistics.
+    """
+
+    def __init__(
+        self, spec: Generator, name: str, shape: tuple[int, ...], context: Any, input_gradient: bool
+    ) -> None:
+        self.module = mx.mod.Module(
+            generator(mx.sym.Variable("x"), spec, name),
+            data_names=["x"],
+            label_names=None,
+            context=context,
+            logger=log,
+        )
+        self.module.bind(data_shapes=[("x", shape)], inputs_need_grad=input_gradient)
+        self.input_gradient = input_gradient
+        self.adam = mx.optimizer.Adam(rescale_grad=1.0)
+
+    def forward(self, x: X) -> X:
+        self.module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=True)
+        out: X = self.module.get_outputs()[0].asnumpy()
+        return out
+
+    def backward(self, d_out: X) -> X | None:
+        self.module.backward([mx.nd.array(d_out)])
+        if not self.input_gradient:
+            return None
+        d_x: X = self.module.get_input_grads()[0].asnumpy()
+        return d_x
+
+    def start_optimiser(self) -> None:
+        self.module.init_optimizer(kvstore=None, optimizer=self.adam)
+
+    # Module offers no public way to gradients of parameters, and its saved optimiser states are a
+    # pickle, so these three look inside (mxnet 1.9.1: module.py, executor_group.py, optimizer.py).
+
+    def gradients(self) -> dict[str, Any]:
+        gradients: dict[str, Any] = self.module._exec_group.execs[0].grad_dict
+        return {name: gradients[name] for name in self.module._param_names}
+
+    def optimiser_arrays(self) -> Arrays:
+        names, states = self.module._param_names, self.module._updater.states
+        arrays: Arrays = {}
+        for i, (mean, variance) in states.items():
+            arrays[f"{names[i]}.mean"] = mean.asnumpy()
+            arrays[f"{names[i]}.variance"] = variance.asnumpy()
+        return arrays
+
+    def set_optimiser_arrays(self, arrays: Arrays, updates: int) -> None:
+        for i, name in enumerate(self.module._param_names):
+            if f"{name}.mean" in arrays:
+                self.module._updater.states[i] = (
+                    mx.nd.array(arrays[f"{name}.mean"]),
+                    mx.nd.array(arrays[f"{name}.variance"]),
+                )
+                self.module._updater.states_synced[i] = True
+                self.adam._index_update_count[i] = updates
+        self.adam.num_update = updates
+
+
+class Chain:
+    """The stages ``g0 .. g{n-1}``, of which ``trained`` learn and the others stay as they are.
+
+    Shape of every x: (1, 3, edge, edge). Parameters go in and out as arrays by name (``g0_conv0_weight``).
+    With ``share_weights`` all stages are one generator that paints again and again, and its parameters
+    are ``g0_``'s.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[Generator],
+        params: Arrays,
+        trained: Sequence[int],
+        edge_px: int,
+        context: Any,
+        *,
+        coupling: str = "own",
+        share_weights: bool = False,
+    ) -> None:
+        self.trained = tuple(trained)
+        self.couple = COUPLINGS[coupling]
+        self.share_weights = share_weights
+        shape = (1, 3, edge_px, edge_px)
+        self.stages = [
+            Stage(
+                spec,
+                prefix(0 if share_weights else k),
+                shape,
+                context,
+                input_gradient=coupling == "through" and k > self.trained[0],
+            )
+            for k, spec in enumerate(specs[: self.trained[-1] + 1])
+        ]
+        for stage in self.stages:
+            stage.module.init_params(initializer=mx.init.Zero())
+            set_params(stage.module, params)
+        for stage in self._learning:
+            stage.start_optimiser()
+
+    @property
+    def _learning(self) -> list[Stage]:
+        """The stages that hold an optimiser."""
+        return self.stages[:1] if self.share_weights else [self.stages[k] for k in self.trained]
+
+    def forward(self, x0: X) -> list[X]:
+        """x1 .. xk, the output of every stage."""
+        xs = [x0]
+        for stage in self.stages:
+            xs.append(stage.forward(xs[-1]))
+        return xs[1:]
+
+    def backward(self, d_xs: Sequence[X]) -> None:
+        """Take the losses' gradients with respect to the outputs of the trained stages, in order."""
+        later: X | None = None
+        later_input: X | None = None
+        for k, d_x in zip(reversed(self.trained), reversed(d_xs), strict=True):
+            later = self.couple(d_x, later, later_input)
+            later_input = self.stages[k].backward(later)
+
+    def update(self, rate: float) -> None:
+        """One step of Adam at this learning rate."""
+        first = self.stages[0]
+        if self.share_weights:
+            total = first.gradients()
+            for stage in self.stages[1:]:
+                for name, gradient in stage.gradients().items():
+                    total[name] += gradient
+        for stage in self._learning:
+            stage.adam.lr = rate
+            stage.module.update()
+        if self.share_weights:
+            params = first.module.get_params()[0]
+            for stage in self.stages[1:]:
+                stage.module.set_params(params, {}, allow_missing=True)
+
+    def params(self) -> Arrays:
+        """The parameters of every stage by name."""
+        settle()
+        arrays: Arrays = {}
+        for stage in self.stages:
+            arrays.update({k: v.asnumpy() for k, v in stage.module.get_params()[0].items()})
+        return arrays
+
+    def optimiser_arrays(self) -> Arrays:
+        """Adam's running moments by parameter name, ``.mean`` and ``.variance``."""
+        settle()
+        return {k: v for stage in self._learning for k, v in stage.optimiser_arrays().items()}
+
+    def set_optimiser_arrays(self, arrays: Arrays, updates: int) -> None:
+        """Go on from moments that were saved after this many updates."""
+        for stage in self._learning:
+            stage.set_optimiser_arrays(arrays, updates)
+
+
+def set_params(module: Any, params: Arrays) -> None:
+    """Give a bound Module its parameters; ``params`` may hold other stages' too.
+
+    Module itself takes unknown names silently, so the names are compared here; auxiliary states keep
+    their defaults where ``params`` has none.
+    """
+    arguments = {name: mx.nd.array(params[name]) for name in module._param_names}
+    auxiliary = {name: mx.nd.array(params[name]) for name in module._aux_names if name in params}
+    module.set_params(arguments, auxiliary, allow_missing=True)
+
+
+def initial_params(specs: Sequence[Generator], seed: int, *, share_weights: bool = False) -> Arrays:
+    """Random weights (He et al. 2015) for a new chain, the same for a seed on every machine.
+
+    The last layer starts near zero, so that a stage starts from its input mixed with grey.
+    Raises ConfigError if weights are to be shared by stages of different specifications.
+    """
+    if share_weights and len(set(specs)) > 1:
+        raise ConfigError(
+            "--share-weights: all stages must be of one kind, as in --chain deconv,deconv"
+        )
+    params: Arrays = {}
+    for k, spec in enumerate(specs[:1] if share_weights else specs):
+        rng = np.random.default_rng([seed, k])
+        symbol = generator(mx.sym.Variable("x"), spec, prefix(k))
+        shapes, _, _ = symbol.infer_shape(x=(1, 3, 64, 64))
+        last = f"{prefix(k)}{spec.layers[-1].name}_weight"
+        for name, shape in zip(symbol.list_arguments(), shapes, strict=True):
+            if name != "x":
+                params[name] = _initial(name, shape, spec, rng, scale=0.1 if name == last else 1.0)
+    return params
+
+
+def _initial(
+    name: str, shape: tuple[int, ...], spec: Generator, rng: np.random.Generator, scale: float
+) -> npt.NDArray[np.float32]:
+    if name.endswith("_residual"):
+        return np.full(shape, np.log(spec.residual / (1 - spec.residual)), np.float32)
+    if name.endswith("_gamma"):
+        return np.ones(shape, np.float32)
+    if not name.endswith("_weight"):
+        return np.zeros(shape, np.float32)
+    layer = next(layer for layer in spec.layers if name.endswith(f"_{layer.name}_weight"))
+    # A deconvolution's weight is (in, out, k, k), and each output pixel sees 1/stride^2 of its kernel.
+    inputs = shape[1] if layer.op == "conv" else shape[0] / layer.stride**2
+    deviation = scale * np.sqrt(2 / (inputs * layer.kernel**2))
+    weights: npt.NDArray[np.float32] = np.float32(deviation) * rng.standard_normal(
+        shape, dtype=np.float32
+    )
+    outputs = weights if layer.op == "conv" else weights.swapaxes(0, 1)
+    outputs[layer.channels :] = 0  # those that only fill up lanes
+    return weights

@@ -1,0 +1,110 @@
+"""A trained chain as one graph that paints pictures of any size, on statistics that are measured first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neuralart.engine import mx, settle
+from neuralart.files import Arrays
+from neuralart.images import X
+from neuralart.modules.chain import prefix, set_params
+from neuralart.specs import Generator
+from neuralart.symbols.generator import NORM_EPSILON, Norms, generator
+
+log = logging.getLogger(__name__)
+
+
+def compose(
+    x: Any, specs: Sequence[Generator], norms: Norms, *, any_size: bool = True
+) -> list[Any]:
+    """The outputs x1 .. xn of all stages, each on the one before.
+
+    Shape:  (N, 3, H, W) -> n of the same
+    """
+    outputs = []
+    for k, spec in enumerate(specs):
+        x = generator(x, spec, prefix(k), norms, any_size=any_size)
+        outputs.append(x)
+    return outputs
+
+
+def array_shapes(specs: Sequence[Generator]) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter and statistic of a chain, by name."""
+    symbol = compose(mx.sym.Variable("x"), specs, Norms())[-1]
+    arguments, _, auxiliary = symbol.infer_shape(x=(1, 3, 64, 64))
+    shapes = dict(zip(symbol.list_arguments(), arguments, strict=True))
+    shapes.update(zip(symbol.list_auxiliary_states(), auxiliary, strict=True))
+    return {name: shape for name, shape in shapes.items() if name != "x"}
+
+
+def unshare(params: Arrays, stages: int) -> Arrays:
+    """Parameters of a chain of shared weights, repeated under every stage's own names.
+
+    Statistics differ from stage to stage even then, so painting treats every chain as one with
+    weights of its own.
+    """
+    first = prefix(0)
+    return {
+        prefix(k) + name.removeprefix(first): array
+        for k in range(stages)
+        for name, array in params.items()
+        if name.startswith(first)
+    }
+
+
+class Painter:
+    """Paints with frozen statistics: `measure` a picture, then `paint` it, or another one like it.
+
+    With frozen statistics every layer is local: the same pixels around a point give the same colour.
+    """
+
+    def __init__(self, specs: Sequence[Generator], params: Arrays, context: Any) -> None:
+        self._params = params
+        self._context = context
+        norms = Norms(collect=True)
+        compose(mx.sym.Variable("x"), specs, norms)
+        self._norm_names = list(norms.statistics)
+        self._measuring = self._module(
+            mx.sym.Group([out for pair in norms.statistics.values() for out in pair])
+        )
+        self._painting = self._module(mx.sym.Group(compose(mx.sym.Variable("x"), specs, Norms())))
+
+    def _module(self, symbol: Any) -> Any:
+        return mx.mod.Module(
+            symbol, data_names=["x"], label_names=None, context=self._context, logger=log
+        )
+
+    def _forward(self, module: Any, x: X, params: Arrays, *, is_train: bool) -> list[Any]:
+        if not module.binded:
+            # Bound for training, oneDNN does not fold moving statistics into the convolutions.
+            module.bind(data_shapes=[("x", x.shape)], for_training=is_train)
+            module.init_params(initializer=mx.init.Zero())
+        settle()
+        set_params(module, params)
+        module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=is_train)
+        settle()
+        return [out.asnumpy() for out in module.get_outputs()]
+
+    def measure(self, x: X) -> Arrays:
+        """The statistics of every normalisation on this picture.
+
+        Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
+        """
+        outputs = self._forward(self._measuring, x, self._params, is_train=True)
+        statistics: Arrays = {}
+        for name, mean, inverse in zip(self._norm_names, outputs[0::2], outputs[1::2], strict=True):
+            statistics[f"{name}_moving_mean"] = mean
+            variance = 1 / np.square(inverse.astype(np.float64)) - NORM_EPSILON
+            statistics[f"{name}_moving_var"] = variance.clip(min=0).astype(np.float32)
+        return statistics
+
+    def paint(self, x: X, statistics: Arrays) -> list[X]:
+        """x1 .. xn, the picture after each stage.
+
+        Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
+        """
+        return self._forward(self._painting, x, {**self._params, **statistics}, is_train=False)

@@ -1,0 +1,136 @@
+"""The perceptual loss: a VGG that says how far a picture is from photo and painting, and which way to go.
+
+Targets are labels of the Module and the VGG's weights are fixed parameters, so only the picture gets a
+gradient and no weight gradient is ever computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neuralart.engine import mx, settle
+from neuralart.features import Features
+from neuralart.images import X
+from neuralart.symbols.losses import content_loss, gram, style_loss, total_variation
+from neuralart.symbols.vgg import CONTENT_LAYER, STYLE_LAYERS, style_maps, vgg
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What a style layer, the content layer and the total variation count in the total loss."""
+
+    style: float = 20.0
+    content: float = 2.0
+    tv: float = 1.0
+
+
+class Perceptual:
+    """``set_style`` once, ``set_content`` for each photo, then ``score`` any picture of its size."""
+
+    def __init__(
+        self,
+        features: Features,
+        weights: LossWeights,
+        context: Any,
+        content_layer: str = CONTENT_LAYER,
+    ) -> None:
+        self.features = features
+        self.context = context
+        x = mx.sym.Variable("x")
+        styles, maps = style_maps(x, features.spec, [content_layer])
+        self._grams = [gram(style) for style in styles]
+        self._style_maps = styles
+        self._content_map = vgg(x, features.spec, [content_layer])[content_layer]
+        losses = {
+            f"style_{layer}": style_loss(g, mx.sym.Variable(f"target_{layer}")) * weights.style
+            for layer, g in zip(STYLE_LAYERS, self._grams, strict=True)
+        }
+        content = content_loss(maps[content_layer], mx.sym.Variable("target_content"))
+        losses["content"] = content * weights.content
+        losses["tv"] = total_variation(x) * weights.tv
+        self.names = tuple(losses)
+        total = mx.sym.MakeLoss(mx.sym.add_n(*losses.values()))
+        self._symbol = mx.sym.Group(
+            [mx.sym.BlockGrad(mx.sym.concat(*losses.values(), dim=0)), total]
+        )
+        self._targets: dict[str, Any] = {}
+        self._scorer: Any = None
+        self._content: Any = None
+
+    def set_style(self, x: X) -> None:
+        """Take the Grams of a painting, (1, 3, H, W), as the style to reach."""
+        module = self._bind(mx.sym.Group(self._grams), x.shape)
+        grams = _forward(module, x)
+        self._targets.update(
+            {f"target_{layer}": g.copy() for layer, g in zip(STYLE_LAYERS, grams, strict=True)}
+        )
+
+    def set_content(self, x: X) -> None:
+        """Take the features of a photo, (1, 3, H, W), as the content to keep."""
+        if self._content is None:
+            self._content = self._bind(self._content_map, x.shape)
+        # A copy: the next forward overwrites the Module's output.
+        self._targets["target_content"] = _forward(self._content, x)[0].copy()
+
+    def score(self, x: X) -> tuple[dict[str, float], X]:
+        """The losses of a picture against the style and the content that were set, and their gradient.
+
+        Shape:   x (1, 3, H, W) -> losses by name; d_x (1, 3, H, W), that of ``total``
+        The names are ``style_relu1_1`` ..., ``content``, ``tv``, all times their weights, their sum
+        ``total``, and ``style``, the sum of the style layers'.
+        """
+        labels = [(name, self._targets[name].shape) for name in self._label_names]
+        if self._scorer is None:
+            self._scorer = self._bind(self._symbol, x.shape, labels)
+        batch = mx.io.DataBatch([mx.nd.array(x)], [self._targets[n] for n in self._label_names])
+        self._scorer.forward(batch, is_train=True)
+        self._scorer.backward()
+        d_x = self._scorer.get_input_grads()[0].asnumpy()
+        values = self._scorer.get_outputs()[0].asnumpy()
+        losses = {name: float(value) for name, value in zip(self.names, values, strict=True)}
+        losses["style"] = sum(losses[f"style_{layer}"] for layer in STYLE_LAYERS)
+        losses["total"] = float(values.sum())
+        return losses, d_x
+
+    @property
+    def _label_names(self) -> list[str]:
+        return [*(f"target_{layer}" for layer in STYLE_LAYERS), "target_content"]
+
+    def _bind(self, symbol: Any, shape: tuple[int, ...], labels: list[Any] | None = None) -> Any:
+        arguments = set(symbol.list_arguments())
+        fixed = {k: mx.nd.array(v) for k, v in self.features.weights.items() if k in arguments}
+        module = mx.mod.Module(
+            symbol,
+            data_names=["x"],
+            label_names=[name for name, _ in labels] if labels else None,
+            fixed_param_names=list(fixed),
+            context=self.context,
+            logger=log,
+        )
+        module.bind(
+            data_shapes=[("x", shape)],
+            # A layout without N, or Module demands that targets have the batch's size.
+            label_shapes=[mx.io.DataDesc(n, s, layout="CD") for n, s in labels] if labels else None,
+            for_training=labels is not None,
+            inputs_need_grad=labels is not None,
+        )
+        module.set_params(fixed, {}, allow_missing=False)
+        return module
+
+
+def _forward(module: Any, x: X) -> list[Any]:
+    module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
+    settle()
+    outputs: list[Any] = module.get_outputs()
+    return outputs
+
+
+def norm(d_x: X) -> float:
+    """Root mean square of a gradient; not finite if any element is not."""
+    return float(np.sqrt(np.mean(np.square(d_x, dtype=np.float64))))

@@ -1,0 +1,65 @@
+"""What a run says of itself: a bar on the terminal and ``metrics.jsonl``. The only place that knows tqdm."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from neuralart.errors import OutputError
+
+# Steps between lines of metrics.jsonl.
+REPORT_EVERY = 10
+
+
+class Progress:
+    """One bar over all steps of a run, with time left and the losses, and one JSON line now and then."""
+
+    def __init__(self, metrics: Path, metrics_bytes: int, done: int, total: int) -> None:
+        """Go on after ``metrics_bytes`` of the file: what a killed run wrote past its checkpoint goes."""
+        try:
+            self._file = metrics.open("ab")
+            self._file.truncate(metrics_bytes)
+        except OSError as error:
+            raise OutputError(f"{metrics}: cannot be written: {error.strerror or error}") from None
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            unit="step",
+            file=sys.stderr,
+            disable=None,
+            dynamic_ncols=True,
+        )
+
+    def step(self, phase: str, step: int, totals: Mapping[str, float]) -> None:
+        """One step is done; ``totals`` are the total losses of the stages that learn, by name."""
+        self._bar.set_description(phase, refresh=False)
+        self._bar.set_postfix({k: f"{v:.2f}" for k, v in totals.items()}, refresh=False)
+        self._bar.update()
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl."""
+        self._file.write(json.dumps(entry).encode() + b"\n")
+
+    def metrics_bytes(self) -> int:
+        """How long metrics.jsonl is, all written."""
+        self._file.flush()
+        return self._file.tell()
+
+    def say(self, line: str) -> None:
+        """A line on stderr, above the bar."""
+        self._bar.write(line, file=sys.stderr)
+
+    def rewind(self, done: int, metrics_bytes: int) -> None:
+        """Go back to an earlier step."""
+        self._file.truncate(metrics_bytes)
+        self._bar.n = done
+        self._bar.refresh()
+
+    def close(self) -> None:
+        self._bar.close()
+        self._file.close()

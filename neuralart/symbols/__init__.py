@@ -1,0 +1,1 @@
+"""WHAT is computed: graphs on ``mx.sym``, declared without memory or weights."""

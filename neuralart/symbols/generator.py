@@ -1,0 +1,115 @@
+"""A generator from its specification: a graph whose every layer has a name under a prefix, as g0_conv1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.engine import mx
+from neuralart.images import PIXEL_MEAN
+from neuralart.specs import Generator, Layer
+
+# MXNet's default slope of LeakyReLU, which the 2016 generators used.
+LEAKY_SLOPE = 0.25
+
+# oneDNN has no fast kernel for 3 output channels (a 16 -> 3 convolution took 45 of a step's 107 ms), so
+# thinner layers compute this many and all but the first are sliced away; the others stay zero.
+LANES = 16
+
+# Added to a variance of features that are worth 1..100; PyTorch's InstanceNorm has the same.
+NORM_EPSILON = 1e-5
+
+
+@dataclass
+class Norms:
+    """How instance normalisation is computed, and what it reads out.
+
+    ``batch``      BatchNorm: with ``is_train=True`` and one image it *is* instance normalisation, at a
+                   tenth of that operator's cost on a CPU; with ``is_train=False`` it uses the statistics
+                   that were set as moving_mean and moving_var, and then every layer is local.
+    ``instance``   the InstanceNorm operator: slower, but any MXNet program computes it without us.
+
+    With ``collect``, `statistics` gathers (mean, 1/standard deviation) of every norm by its name.
+    """
+
+    operator: str = "batch"
+    collect: bool = False
+    statistics: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def __call__(self, out: Any, name: str) -> Any:
+        if self.operator == "instance":
+            return mx.sym.InstanceNorm(out, eps=NORM_EPSILON, name=name)
+        norm = mx.sym.BatchNorm(
+            out, eps=NORM_EPSILON, fix_gamma=False, output_mean_var=self.collect, name=name
+        )
+        if not self.collect:
+            return norm
+        self.statistics[name] = (norm[1], norm[2])
+        return norm[0]
+
+
+def _layer(out: Any, layer: Layer, prefix: str, cropped_like: Any | None, norms: Norms) -> Any:
+    """One layer, cropped to the height and width of ``cropped_like``."""
+    name = f"{prefix}{layer.name}"
+    square = {
+        "num_filter": max(layer.channels, LANES),
+        "kernel": (layer.kernel, layer.kernel),
+        "stride": (layer.stride, layer.stride),
+        "dilate": (layer.dilate, layer.dilate),
+        "pad": (layer.padding, layer.padding),
+        "no_bias": not layer.has_bias,
+        "name": name,
+    }
+    if layer.op == "conv":
+        out = mx.sym.Convolution(out, **square)
+    else:
+        out = mx.sym.Deconvolution(out, **square)
+        for axis in (2, 3) if layer.crop else ():
+            out = mx.sym.slice_axis(out, axis=axis, begin=layer.crop, end=None)
+    if cropped_like is not None:
+        out = mx.sym.slice_like(out, cropped_like, axes=(2, 3))
+    if layer.channels < LANES:
+        out = mx.sym.slice_axis(out, axis=1, begin=0, end=layer.channels)
+    if layer.norm:
+        out = norms(out, f"{name}_norm")
+    if layer.act == "leaky":
+        return mx.sym.LeakyReLU(out, act_type="leaky", slope=LEAKY_SLOPE, name=f"{name}_leaky")
+    if layer.act != "none":
+        return mx.sym.Activation(out, act_type=layer.act, name=f"{name}_{layer.act}")
+    return out
+
+
+def per_channel(values: npt.NDArray[np.float32]) -> Any:
+    """A constant of shape (1, C, 1, 1), in the graph and not among its parameters."""
+    return mx.sym.concat(*(mx.sym.full((1, 1, 1, 1), float(value)) for value in values), dim=1)
+
+
+def generator(
+    x: Any, spec: Generator, prefix: str, norms: Norms | None = None, *, any_size: bool = False
+) -> Any:
+    """One stage of the chain: ``a * x + (1 - a) * (128 tanh(y) + 128 - mean)``.
+
+    Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units. H and W are multiples of
+             ``spec.multiple``, or anything with ``any_size``, which costs a copy for each deconvolution.
+    Source:  dmlc/mxnet, example/neural-style/end_to_end, 2016: a = 0.6 fixed.
+    Differs: a may be learned, kept in 0..1 as the sigmoid of ``{prefix}residual``.
+    """
+    norms = norms or Norms()
+    out, before = x, [x]
+    made: dict[str, Any] = {}
+    for layer in spec.layers:
+        if layer.op == "conv" and layer.stride > 1:
+            before.append(out)
+        like = before.pop() if layer.op == "deconv" and layer.stride > 1 else None
+        out = _layer(out, layer, prefix, like if any_size or not layer.is_exact else None, norms)
+        if layer.add:
+            out = out + made[layer.add]
+        made[layer.name] = out
+    paint = mx.sym.broadcast_add(out * 128, per_channel(128 - PIXEL_MEAN))
+    if not spec.learn_residual:
+        return x * spec.residual + paint * (1 - spec.residual)
+    residual = mx.sym.Variable(f"{prefix}residual", shape=(1, 1, 1, 1), init=mx.init.Zero())
+    return paint + mx.sym.broadcast_mul(x - paint, mx.sym.sigmoid(residual))

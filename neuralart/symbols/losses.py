@@ -1,0 +1,66 @@
+"""Content, style and total-variation losses: Symbol -> scalar Symbol of shape (1,).
+
+Each is relative to its target, so that weights carry over between nets, layers and paintings:
+0 is reached, 1 is as far off as nothing at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuralart.engine import mx
+
+
+def gram(features: Any) -> Any:
+    """Channel-by-channel correlation of one feature map, averaged over its pixels.
+
+    Shape:   (1, C, H, W) -> (C, C)
+    Source:  Gatys et al. 2016, section 2.2.
+    Differs: divided by H*W, so that pictures of other sizes compare.
+    """
+    flat = mx.sym.reshape(features, shape=(-3, -3))  # (C, H*W)
+    ones = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
+    return mx.sym.broadcast_div(mx.sym.dot(flat, flat, transpose_b=True), mx.sym.sum(ones))
+
+
+def style_loss(gram_of_x: Any, target: Any) -> Any:
+    """|G - G*|^2 / |G*|^2 of one layer.
+
+    Shape:   (C, C), (C, C) -> (1,)
+    Source:  Gatys et al. 2016, section 2.2.
+    Differs: relative to the target, not divided by 4 C^2 H^2 W^2, so each layer counts the same.
+    """
+    return _relative(mx.sym.square(gram_of_x - target), mx.sym.square(target))
+
+
+def content_loss(features: Any, target: Any) -> Any:
+    """|f - f0|^2 / |f0 - mean f0|^2, with the mean over space.
+
+    Shape:   (1, C, h, w), (1, C, h, w) -> (1,)
+    Source:  Gatys et al. 2016, section 2.1.
+    Differs: relative to how much the photo's own features vary.
+    """
+    spread = mx.sym.broadcast_sub(target, mx.sym.mean(target, axis=(2, 3), keepdims=True))
+    return _relative(mx.sym.square(features - target), mx.sym.square(spread))
+
+
+def total_variation(x: Any) -> Any:
+    """Mean squared difference of neighbouring pixels, in units of 1/255.
+
+    Shape:   (1, 3, H, W) in 0..255 units -> (1,)
+    Source:  Johnson et al. 2016, section 3.2.
+    Differs: a mean over pixels, not a sum.
+    """
+    loss = 0
+    for axis in (2, 3):
+        step = mx.sym.slice_axis(x, axis=axis, begin=1, end=None) - mx.sym.slice_axis(
+            x, axis=axis, begin=0, end=-1
+        )
+        loss = loss + mx.sym.reshape(mx.sym.mean(mx.sym.square(step * (1 / 255))), shape=(1,))
+    return loss
+
+
+def _relative(difference: Any, reference: Any) -> Any:
+    """sum / sum, (1,); the tiny term keeps a flat photo or a black painting from dividing by 0."""
+    ratio = mx.sym.sum(difference) / (mx.sym.sum(reference) + 1e-12)
+    return mx.sym.reshape(ratio, shape=(1,))

@@ -1,0 +1,100 @@
+"""VGG-19 as a table (Simonyan and Zisserman 2014, configuration E), up to the deepest layer asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neuralart.engine import mx
+from neuralart.errors import WeightsError
+
+# Convolutions in each block; a 2x2 pooling of stride 2 stands between blocks.
+BLOCKS = (2, 2, 4, 4, 4)
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""Gatys et al. 2016, section 2.2; the 2016 example too."""
+
+CONTENT_LAYER = "relu4_2"
+
+
+@dataclass(frozen=True)
+class VggSpec:
+    """How a VGG's weights must be run.
+
+    widths    channels of the five blocks; (64, 128, 256, 512, 512) is the full VGG-19
+    padding   ``zero`` or ``reflect``, one pixel before every 3x3 convolution
+    pooling   ``max`` or ``avg``
+    heads     channels of the 1x1 convolution on each style layer, in `STYLE_LAYERS` order; 0 for none
+    """
+
+    widths: tuple[int, ...]
+    padding: str
+    pooling: str
+    heads: tuple[int, ...] = (0, 0, 0, 0, 0)
+
+
+def conv_names(until: str) -> Iterator[tuple[int, str]]:
+    """(block, ``B_I``) of every convolution up to the one under ``until``, as ``relu4_2`` or ``conv4_2``."""
+    last = until.removeprefix("relu").removeprefix("conv")
+    for block, convs in enumerate(BLOCKS, start=1):
+        for i in range(1, convs + 1):
+            yield block, f"{block}_{i}"
+            if f"{block}_{i}" == last:
+                return
+    raise WeightsError(f"{until}: no layer of VGG-19")
+
+
+def deepest(taps: Sequence[str]) -> str:
+    """The tap that comes last in the net."""
+    return max(taps, key=lambda tap: tap.removeprefix("relu").removeprefix("conv"))
+
+
+def vgg(x: Any, spec: VggSpec, taps: Sequence[str]) -> dict[str, Any]:
+    """Feature maps by name: ``relu4_2`` after the activation, ``conv4_2`` before it.
+
+    Shape:  x (N, 3, H, W) RGB minus mean -> relu1_1 (N, widths[0], H, W), relu2_1 (N, widths[1], H/2, W/2), ...
+    The weights include ``input``, a 1x1 convolution that brings x to what the net was trained on.
+    """
+    maps: dict[str, Any] = {}
+    out = mx.sym.Convolution(x, num_filter=3, kernel=(1, 1), no_bias=False, name="input")
+    pooled = 1
+    for block, name in conv_names(deepest(taps)):
+        if block != pooled:
+            out = mx.sym.Pooling(
+                out, kernel=(2, 2), stride=(2, 2), pool_type=spec.pooling, name=f"pool{pooled}"
+            )
+            pooled = block
+        pad = (1, 1)
+        if spec.padding == "reflect":
+            edges = (0, 0, 0, 0, 1, 1, 1, 1)
+            out = mx.sym.Pad(out, mode="reflect", pad_width=edges, name=f"pad{name}")
+            pad = (0, 0)
+        out = maps[f"conv{name}"] = mx.sym.Convolution(
+            out,
+            num_filter=spec.widths[block - 1],
+            kernel=(3, 3),
+            pad=pad,
+            no_bias=False,
+            name=f"conv{name}",
+        )
+        out = maps[f"relu{name}"] = mx.sym.Activation(out, act_type="relu", name=f"relu{name}")
+    return {tap: maps[tap] for tap in taps}
+
+
+def style_maps(x: Any, spec: VggSpec, taps: Sequence[str] = ()) -> tuple[list[Any], dict[str, Any]]:
+    """The five maps whose Grams are the style, behind their heads, and further ``taps`` by name.
+
+    Shape:  x (N, 3, H, W) -> five of (N, C, h, w), where C is the head's channels, or the layer's
+            where there is no head.
+    """
+    maps = vgg(x, spec, [*STYLE_LAYERS, *taps])
+    styles = []
+    for layer, channels in zip(STYLE_LAYERS, spec.heads, strict=True):
+        out = maps[layer]
+        if channels:
+            out = mx.sym.Convolution(
+                out, num_filter=channels, kernel=(1, 1), no_bias=False, name=f"head_{layer}"
+            )
+        styles.append(out)
+    return styles, {tap: maps[tap] for tap in taps}

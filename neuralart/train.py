@@ -1,0 +1,414 @@
+"""``neuralart train``: learn a painting's style stage by stage (Bing Xu, End to End Neural Art, 2016).
+
+Stage k learns on what the frozen stages before it made of each photo: boosting. Couplings other than
+``own``, shared weights, and the joint steps at the end train all stages at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart import __version__, engine
+from neuralart.checkpoint import RunFolder, State
+from neuralart.config import TrainConfig
+from neuralart.errors import ConfigError, Interrupted, RunError
+from neuralart.features import load_features
+from neuralart.files import Arrays
+from neuralart.images import (
+    X,
+    contact_sheet,
+    encode_image,
+    read_image,
+    resize_shorter_edge,
+    to_image,
+    to_x,
+    write_image,
+)
+from neuralart.model import LICENCE, Model, average
+from neuralart.modules.chain import Chain, initial_params
+from neuralart.modules.painter import Painter, unshare
+from neuralart.modules.perceptual import LossWeights, Perceptual
+from neuralart.photos import Photos
+from neuralart.progress import REPORT_EVERY, Progress
+
+WARM_UP = 20  # steps in which the learning rate rises from nothing
+FINAL_RATE = 0.01  # of the peak, where the cosine ends
+JOINT_RATE = 0.3  # of the peak, in the joint steps: the stages are good by then
+JOINT = "joint"
+MOST_ROLLBACKS = 3
+THUMBNAIL_PX = 96
+TIMED_STEPS = 4
+TRAINING_SHARE = 0.92  # of --minutes; the rest is start, contact sheets and evaluation
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps in which the same stages learn."""
+
+    name: str
+    trained: tuple[int, ...]
+    coupling: str
+    steps: int
+    rate: float
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate: a short rise, then a cosine down to a hundredth (Loshchilov and Hutter 2016)."""
+        rise = min(1.0, (step + 1) / WARM_UP)
+        fall = 0.5 + 0.5 * math.cos(math.pi * step / self.steps)
+        return self.rate * rise * (FINAL_RATE + (1 - FINAL_RATE) * fall)
+
+
+def plan(config: TrainConfig, steps: int) -> list[Phase]:
+    """The phases of a run with this many steps for each stage."""
+    stages = range(len(config.specs()))
+    if config.coupling != "own" or config.share_weights:
+        return [Phase("all stages", tuple(stages), config.coupling, steps, config.rate)]
+    phases = [Phase(f"stage {k + 1}", (k,), "own", steps, config.rate) for k in stages]
+    if config.joint_steps:
+        rate = config.rate * JOINT_RATE
+        phases.append(Phase(JOINT, tuple(stages), "through", config.joint_steps, rate))
+    return phases
+
+
+class Training:
+    """One run: what it reads, where it stands, and where it writes."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.specs = config.specs()
+        self.run = RunFolder(config.run_folder())
+        if config.resume and config.overwrite:
+            raise ConfigError(
+                "--resume goes on with a run and --overwrite replaces it; give one of them"
+            )
+        self.run.check_free(resume=config.resume, overwrite=config.overwrite)
+        self.context = engine.device(config.device)
+        self.params = initial_params(self.specs, config.seed, share_weights=config.share_weights)
+        style = read_image(config.style)
+        self.thumbnail = encode_image(resize_shorter_edge(style, THUMBNAIL_PX), ".png")
+        self.features = load_features(config.features)
+        self.photos = Photos(config.data, config.crop, config.seed, config.holdout)
+        weights = LossWeights(config.style_weight, config.content_weight, config.tv_weight)
+        self.perceptual = Perceptual(self.features, weights, self.context)
+        self.perceptual.set_style(to_x(resize_shorter_edge(style, config.style_scale)))
+        self.state = State()
+        self.optimiser: Arrays = {}
+
+    def start(self) -> None:
+        """Make the run's folder, or take up the run that is in it."""
+        inputs = {
+            "version": __version__,
+            "style_sha256": hashlib.sha256(self.config.style.read_bytes()).hexdigest(),
+            "features_sha256": self.features.sha256,
+            "photos": self.photos.count,
+            "photos_sha256": self.photos.digest,
+        }
+        options = self.config.result_options()
+        record = self.run.read_record() if self.config.resume else None
+        if record is None:
+            steps = self._steps_in_budget()
+            record = {"options": options, "inputs": inputs, "steps": steps}
+            self.run.create(record)
+        else:
+            _compare("options", options, record["options"])
+            _compare("inputs", inputs, record["inputs"])
+            saved = self.run.load()
+            if saved is not None:
+                self.state, self.params, self.optimiser = saved
+        self.phases = plan(self.config, record["steps"])
+        self.photos.write_skipped(self.run.skipped)
+
+    def _steps_in_budget(self) -> int:
+        """Steps for each stage: --steps, or what --minutes has time for, as timed now."""
+        if self.config.minutes is None:
+            return self.config.steps
+        _, x0 = next(self.photos.stream(0))
+        budget, each = self.config.minutes * 60 * TRAINING_SHARE, 0.0
+        for phase in plan(self.config, steps=1):
+            seconds = self._seconds_per_step(phase, x0)
+            if phase.name == JOINT:
+                budget -= phase.steps * seconds
+            else:
+                each += seconds
+        return max(1, int(budget / each))
+
+    def _seconds_per_step(self, phase: Phase, x0: X) -> float:
+        chain = self.chain(phase)
+        self._losses_and_gradients(chain, phase, x0)  # the first one sets up memory
+        begin = time.perf_counter()
+        for _ in range(TIMED_STEPS):
+            self._losses_and_gradients(chain, phase, x0)
+        engine.settle()
+        return (time.perf_counter() - begin) / TIMED_STEPS
+
+    def chain(self, phase: Phase) -> Chain:
+        chain = Chain(
+            self.specs,
+            self.params,
+            phase.trained,
+            self.config.crop,
+            self.context,
+            coupling=phase.coupling,
+            share_weights=self.config.share_weights,
+        )
+        chain.set_optimiser_arrays(self.optimiser, self.state.step)
+        return chain
+
+    def _losses_and_gradients(
+        self, chain: Chain, phase: Phase, x0: X
+    ) -> list[tuple[dict[str, float], X]]:
+        self.perceptual.set_content(x0)
+        xs = chain.forward(x0)
+        scores = [self.perceptual.score(xs[k]) for k in phase.trained]
+        chain.backward([d_x for _, d_x in scores])
+        return scores
+
+    def learn(self, phase: Phase, progress: Progress, interrupts: list[int]) -> None:
+        """Train the phase's stages from where the state stands to the phase's end."""
+        while True:
+            try:
+                return self._learn(phase, progress, interrupts)
+            except _NotFiniteError:
+                self.roll_back(phase, progress)
+
+    def _learn(self, phase: Phase, progress: Progress, interrupts: list[int]) -> None:
+        chain = self.chain(phase)
+        begin = time.perf_counter() - self.state.seconds
+        if self.state.step == 0:
+            self.save(chain, progress)
+        photos = self.photos.stream(self.state.position)
+        while self.state.step < phase.steps:
+            position, x0 = next(photos)
+            scores = self._losses_and_gradients(chain, phase, x0)
+            if not all(math.isfinite(loss["total"]) and _finite(d_x) for loss, d_x in scores):
+                raise _NotFiniteError
+            rate = phase.rate_at(self.state.step) * self.state.rate_scale
+            chain.update(rate)
+            self.state = dataclasses.replace(
+                self.state,
+                step=self.state.step + 1,
+                position=position,
+                seconds=time.perf_counter() - begin,
+            )
+            self.report(phase, progress, rate, [losses for losses, _ in scores])
+            last = self.state.step == phase.steps
+            if last or interrupts or self.state.step % self.config.save_every == 0:
+                self.save(chain, progress)
+            if interrupts:
+                raise Interrupted(
+                    f"stopped after step {self.state.step} of {phase.name}, saved in {self.run.path}; "
+                    "run the same command with --resume to go on",
+                    interrupts[0],
+                )
+            if last or self.state.step % self.config.sheet_every == 0:
+                self.write_sheet(chain)
+
+    def report(
+        self, phase: Phase, progress: Progress, rate: float, losses: Sequence[dict[str, float]]
+    ) -> None:
+        named = {f"x{k + 1}": loss for k, loss in zip(phase.trained, losses, strict=True)}
+        progress.step(phase.name, self.state.step, {k: loss["total"] for k, loss in named.items()})
+        if self.state.step % REPORT_EVERY == 0 or self.state.step == phase.steps:
+            progress.record(
+                {
+                    "phase": phase.name,
+                    "step": self.state.step,
+                    "photos": self.state.position,
+                    "seconds": round(self.state.seconds, 2),
+                    "rate": rate,
+                    "losses": named,
+                }
+            )
+
+    def save(self, chain: Chain, progress: Progress) -> None:
+        self.state = dataclasses.replace(self.state, metrics_bytes=progress.metrics_bytes())
+        params, optimiser = chain.params(), chain.optimiser_arrays()
+        if not all(map(_finite, [*params.values(), *optimiser.values()])):
+            raise _NotFiniteError
+        self.params.update(params)
+        self.optimiser = optimiser
+        self.run.save(self.state, self.params, self.optimiser)
+
+    def roll_back(self, phase: Phase, progress: Progress) -> None:
+        """Go back to the last checkpoint with half the learning rate. Raises RunError the fourth time."""
+        where = f"{phase.name}, step {self.state.step + 1}: loss or gradient is not finite"
+        rollbacks = self.state.rollbacks + 1
+        saved = self.run.load()
+        assert saved is not None  # learn() saves before the first step
+        self.state, self.params, self.optimiser = saved
+        if rollbacks > MOST_ROLLBACKS:
+            raise RunError(
+                f"{where}, after {MOST_ROLLBACKS} times with half the rate; "
+                f"start anew with a --rate below {self.config.rate * self.state.rate_scale:.2g}"
+            )
+        self.state = dataclasses.replace(
+            self.state, rollbacks=rollbacks, rate_scale=self.state.rate_scale / 2
+        )
+        self.run.save(self.state, self.params, self.optimiser)
+        progress.rewind(self.steps_done(), self.state.metrics_bytes)
+        progress.say(f"{where}: back to step {self.state.step} with half the rate")
+
+    def steps_done(self) -> int:
+        return sum(phase.steps for phase in self.phases[: self.state.phase]) + self.state.step
+
+    def write_sheet(self, chain: Chain) -> None:
+        """Photo, x1 .. xk in a row, for a few photos."""
+        rows = [
+            [sample, *(to_image(x) for x in chain.forward(to_x(sample)))]
+            for sample in self.photos.samples
+        ]
+        name = f"{self.state.phase}-{self.state.step:08d}.png"
+        self.run.samples.mkdir(exist_ok=True)
+        write_image(self.run.samples / name, contact_sheet(rows))
+
+    def finish_phase(self) -> None:
+        """Step to the next phase, with Adam's moments at zero."""
+        self.state = dataclasses.replace(self.state, phase=self.state.phase + 1, step=0)
+        self.optimiser = {}
+
+    def evaluate(self, stages: int) -> dict[str, Any]:
+        """Mean losses of the held-out photos themselves and after each stage."""
+        painted = ["photo", *(f"x{k + 1}" for k in range(stages))]
+        if not self.photos.held_out:
+            return {"photos": 0}
+        losses: dict[str, list[dict[str, float]]] = {name: [] for name in painted}
+        painter = self.painter(stages)
+        for square in self.photos.held_out:
+            x0 = to_x(square)
+            self.perceptual.set_content(x0)
+            for name, x in zip(painted, [x0, *painter.paint(x0, painter.measure(x0))], strict=True):
+                losses[name].append(self.perceptual.score(x)[0])
+        return {
+            "photos": len(self.photos.held_out),
+            "edge_px": self.config.crop,
+            "losses": {
+                name: {key: round(float(np.mean([one[key] for one in rows])), 4) for key in rows[0]}
+                for name, rows in losses.items()
+            },
+        }
+
+    def painter(self, stages: int) -> Painter:
+        return Painter(self.specs[:stages], self.painting_params(stages), self.context)
+
+    def painting_params(self, stages: int) -> Arrays:
+        """The parameters of the first stages, each under names of its own."""
+        if self.config.share_weights:
+            return unshare(self.params, stages)
+        return {k: v for k, v in self.params.items() if int(k[1 : k.index("_")]) < stages}
+
+    def write_model(self, stages: int) -> dict[str, Any]:
+        """Measure the first stages on the held-out photos and write them as a model."""
+        evaluation = self.evaluate(stages)
+        painter = self.painter(stages)
+        squares = self.photos.held_out or self.photos.samples
+        card = {
+            "style": self.config.style.name,
+            "licence": LICENCE,
+            "neuralart": __version__,
+            "features": {
+                "name": self.features.name,
+                "source": self.features.source,
+                "sha256": self.features.sha256,
+            },
+            "photos": self.photos.count,
+            "steps": [phase.steps for phase in self.phases],
+            "seconds": round(self.state.seconds, 1),
+            "multiply_adds_per_pixel": round(sum(s.multiply_adds() for s in self.specs[:stages])),
+            "options": self.config.result_options(),
+            "held_out": evaluation,
+        }
+        Model(
+            tuple(self.specs[:stages]),
+            self.painting_params(stages),
+            average([painter.measure(to_x(square)) for square in squares]),
+            card,
+            self.thumbnail,
+        ).save(self.run.model)
+        self.run.write_json(self.run.evaluation, evaluation)
+        return evaluation
+
+
+def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
+    """Train, or go on training, and write the run's model.
+
+    Returns the model's path and the held-out losses. Raises NeuralArtError for a user's mistake before
+    anything is written, RunError if the losses stay not finite, Interrupted on SIGINT and SIGTERM.
+    """
+    training = Training(config)
+    training.start()
+    total = sum(phase.steps for phase in training.phases)
+    progress = Progress(
+        training.run.metrics, training.state.metrics_bytes, training.steps_done(), total
+    )
+    evaluation: dict[str, Any] = {}
+    with contextlib.closing(progress), _deferred_signals() as interrupts:
+        while training.state.phase < len(training.phases):
+            phase = training.phases[training.state.phase]
+            training.learn(phase, progress, interrupts)
+            evaluation = training.write_model(phase.trained[-1] + 1)
+            progress.say(_summary(phase.name, evaluation))
+            training.finish_phase()
+    return training.run.model, evaluation
+
+
+def _summary(name: str, evaluation: dict[str, Any]) -> str:
+    if not evaluation["photos"]:
+        return f"{name}: done; too few photos to keep any out, so no held-out loss"
+    losses = evaluation["losses"]
+    totals = " > ".join(f"{key} {row['total']:.2f}" for key, row in losses.items())
+    return f"{name}: held-out total of {evaluation['photos']} photos: {totals}"
+
+
+class _NotFiniteError(Exception):
+    """A loss, a gradient or a parameter is not a finite number."""
+
+
+def _finite(array: npt.NDArray[Any]) -> bool:
+    return bool(np.isfinite(array).all())
+
+
+def _compare(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
+    changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
+    if changed:
+        key = changed[0]
+        raise RunError(
+            f"--resume: the run's {what} differ: {', '.join(changed)} "
+            f"(now {_short(now.get(key))}, then {_short(then.get(key))}); "
+            "use the same, or start anew with --overwrite"
+        )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+@contextlib.contextmanager
+def _deferred_signals() -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM is noted in the list, to be heeded after the step; a second one kills."""
+    noted: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: Any) -> None:
+        noted.append(number)
+        signal.signal(number, before[number])
+
+    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+        before[number] = signal.signal(number, note)
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

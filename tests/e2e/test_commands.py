@@ -1,0 +1,212 @@
+"""train, stylize and export through the real command line, on tiny pictures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import picture, run_cli
+
+from neuralart.engine import mx
+from neuralart.files import Arrays
+from neuralart.images import read_image, to_image, to_x, write_image
+from neuralart.model import load_model
+from neuralart.modules.chain import Chain
+
+
+def params_of(run: Path) -> Arrays:
+    return load_model(run).params
+
+
+def same(a: Arrays, b: Arrays) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_what_it_says(run_dir: Path) -> None:
+    names = {path.name for path in run_dir.iterdir()}
+    assert names == {
+        "config.json", "metrics.jsonl", "samples", "checkpoints", "skipped.txt", "evaluation.json",
+        "model.neuralart",
+    }  # fmt: skip
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["phase"], row["step"]) for row in rows] == [("stage 1", 6), ("stage 2", 6)]
+    assert rows[1]["losses"].keys() == {"x2"} and np.isfinite(rows[1]["losses"]["x2"]["total"])
+    sheets = sorted(path.name for path in (run_dir / "samples").iterdir())
+    assert sheets == ["0-00000003.png", "0-00000006.png", "1-00000003.png", "1-00000006.png"]
+    # Two held-out photos; photo, x1, x2 in the second stage.
+    assert read_image(run_dir / "samples" / sheets[-1]).shape == (2 * 32 + 4, 3 * 32 + 2 * 4, 3)
+    options = json.loads((run_dir / "config.json").read_text())["options"]
+    assert options["steps"] == 6 and [g["name"] for g in options["generators"]] == [
+        "little",
+        "small",
+    ]
+    evaluation = json.loads((run_dir / "evaluation.json").read_text())
+    assert evaluation["photos"] == 2 and evaluation["losses"]["photo"]["content"] == 0
+
+
+def test_only_the_model_is_on_stdout(train_arguments: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = run_cli(*train_arguments, "--out", out, "--steps", 1)
+    assert result.stdout == f"{out / 'model.neuralart'}\n"
+    assert "held-out total of 2 photos" in result.stderr
+
+
+def test_the_same_seed_gives_the_same_bits(
+    train_arguments: list[object], run_dir: Path, tmp_path: Path
+) -> None:
+    for name, seed in (("again", 0), ("other", 1)):
+        assert run_cli(*train_arguments, "--out", tmp_path / name, "--seed", seed).exit_code == 0
+    assert same(params_of(tmp_path / "again"), params_of(run_dir))
+    assert not same(params_of(tmp_path / "other"), params_of(run_dir))
+
+
+def test_learning_lowers_the_loss(train_arguments: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert run_cli(*train_arguments, "--out", out, "--steps", 60).exit_code == 0
+    losses = json.loads((out / "evaluation.json").read_text())["losses"]
+    assert losses["x2"]["total"] < losses["x1"]["total"] < losses["photo"]["total"]
+
+
+def test_without_features_it_says_that_they_are_random(
+    style_file: Path, photo_dir: Path, tmp_path: Path
+) -> None:
+    result = run_cli(
+        "train", "--style", style_file, "--data", photo_dir, "--out", tmp_path / "run",
+        "--steps", 1, "--crop", 32, "--style-scale", 32, "--chain", "conv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "random VGG weights" in result.stderr
+    assert load_model(tmp_path / "run").card["features"]["name"] == "random"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--coupling", "suffix_sum"],
+        ["--coupling", "through"],
+        ["--chain", "small,small,small", "--share-weights"],
+        ["--joint-steps", 3],
+        ["--chain", "little"],
+        ["--holdout", 0],
+        ["--minutes", 0.05],
+        ["--threads", 1],
+    ],
+    ids=lambda more: more[0] + str(more[-1]),
+)
+def test_options_of_train(
+    train_arguments: list[object], tmp_path: Path, more: list[object]
+) -> None:
+    out = tmp_path / "run"
+    result = run_cli(*train_arguments, "--out", out, *more)
+    assert result.exit_code == 0, result.output
+    model = load_model(out)
+    stages = {"little": 1, "--share-weights": 3}.get(str(more[-1]), 2)
+    assert len(model.specs) == stages
+    if "--minutes" in more:
+        steps = model.card["steps"]
+        assert steps[0] == steps[1] > 1 and 0.5 < model.card["seconds"] < 12
+    if "--joint-steps" in more:
+        assert model.card["steps"] == [6, 6, 3]
+    if "--share-weights" in more:
+        np.testing.assert_array_equal(
+            model.params["g2_conv0_weight"], model.params["g0_conv0_weight"]
+        )
+    write_image(tmp_path / "p.png", picture(0))
+    assert run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", out).exit_code == 0
+
+
+def test_the_chain_of_2016_trains(
+    style_file: Path, photo_dir: Path, features_file: Path, tmp_path: Path
+) -> None:
+    config = Path(__file__).parents[2] / "configs" / "end-to-end-2016.toml"
+    result = run_cli(
+        "train", "--config", config, "--style", style_file, "--data", photo_dir, "--out", tmp_path / "run",
+        "--features", features_file, "--steps", 1, "--crop", 32, "--style-scale", 32,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    model = load_model(tmp_path / "run")
+    assert [s.name for s in model.specs] == ["conv-2016", "deconv-2016", "deconv-2016", "conv-2016"]
+    assert model.params["g1_b_weight"].shape == (128, 48, 5, 5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (37, 23), (64, 48)])
+def test_a_painting_is_as_large_as_the_photo(
+    run_dir: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    write_image(tmp_path / "p.png", picture(0, *size))
+    result = run_cli("stylize", tmp_path / "p.png", tmp_path / "q.jpg", "--model", run_dir)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{tmp_path / 'q.jpg'}\n"
+    assert read_image(tmp_path / "q.jpg").shape == (*size, 3)
+
+
+def test_a_painting_is_what_the_chain_makes(run_dir: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "p.png", picture(0, 32, 32))
+    model = load_model(run_dir)
+    xs = Chain(model.specs, model.params, [0, 1], 32, mx.cpu()).forward(to_x(picture(0, 32, 32)))
+    for stage, x in enumerate(xs, start=1):
+        painting = tmp_path / f"{stage}.png"
+        run_cli("stylize", tmp_path / "p.png", painting, "--model", run_dir, "--stage", stage)
+        assert abs(read_image(painting).astype(float) - to_image(x)).max() <= 1
+
+
+def test_a_large_photo_takes_its_statistics_from_a_small_one(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuralart.stylize.MEASURED_PIXELS", 30 * 30)
+    write_image(tmp_path / "p.png", picture(0, 61, 83))
+    result = run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", run_dir)
+    assert result.exit_code == 0, result.output
+    assert read_image(tmp_path / "q.png").shape == (61, 83, 3)
+
+
+PLAIN = """
+import sys
+sys.modules["neuralart"] = None  # an import of it fails
+import numpy as np
+if "bool" not in np.__dict__: np.bool = bool
+import warnings; warnings.simplefilter("ignore")
+import mxnet as mx
+folder, data, out = sys.argv[1:]
+x = np.load(data)
+module = mx.mod.Module.load(folder + "/model", 0, data_names=["data"], label_names=None)
+module.bind(data_shapes=[("data", x.shape)], for_training=False)
+module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
+block = mx.gluon.SymbolBlock.imports(folder + "/model-symbol.json", ["data"], folder + "/model-0000.params")
+np.savez(out, module=module.get_outputs()[0].asnumpy(), block=block(mx.nd.array(x)).asnumpy())
+"""
+
+
+@pytest.mark.parametrize("statistics", ["picture", "average"])
+def test_an_export_runs_in_plain_mxnet(run_dir: Path, tmp_path: Path, statistics: str) -> None:
+    folder = tmp_path / "export"
+    result = run_cli("export", run_dir, "--to", folder, "--statistics", statistics)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{folder}\n" and "largest difference" in result.stderr
+    assert {p.name for p in folder.iterdir()} == {
+        "model-symbol.json", "model-0000.params", "card.json", "style.png",
+    }  # fmt: skip
+    photo = picture(5, 41, 67)
+    data = photo.astype(np.float32).transpose(2, 0, 1)[None]
+    np.save(tmp_path / "x.npy", data)
+    arguments = [str(folder), str(tmp_path / "x.npy"), str(tmp_path / "y.npz")]
+    subprocess.run([sys.executable, "-c", PLAIN, *arguments], check=True)
+    with np.load(tmp_path / "y.npz") as outputs:
+        np.testing.assert_array_equal(outputs["module"], outputs["block"])
+        painting = outputs["module"]
+    assert painting.shape == data.shape
+    if statistics == "picture":
+        write_image(tmp_path / "p.png", photo)
+        run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", run_dir)
+        ours = read_image(tmp_path / "q.png").transpose(2, 0, 1)[None]
+        assert abs(painting - ours).max() < 0.51
+
+
+def test_export_of_an_earlier_stage(run_dir: Path, tmp_path: Path) -> None:
+    assert run_cli("export", run_dir, "--to", tmp_path / "e", "--stage", 1).exit_code == 0
+    symbol = json.loads((tmp_path / "e" / "model-symbol.json").read_text())
+    assert not [node for node in symbol["nodes"] if node["name"].startswith("g1_")]

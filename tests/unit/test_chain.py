@@ -1,0 +1,258 @@
+"""Generators as graphs and Modules: shapes, residuals, couplings, shared weights, statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neuralart.engine import mx
+from neuralart.errors import ConfigError
+from neuralart.files import Arrays
+from neuralart.modules.chain import COUPLINGS, Chain, initial_params
+from neuralart.modules.painter import Painter, array_shapes, unshare
+from neuralart.specs import GENERATORS, Generator, generator_from_dict
+from neuralart.symbols.generator import generator
+
+PLAIN = {"norm": False, "act": "tanh"}
+
+LITTLE = generator_from_dict(
+    "little",
+    {
+        "layers": [
+            {"op": "conv", "channels": 5, "kernel": 3, "stride": 2},
+            {"op": "deconv", "channels": 4, "kernel": 4, "stride": 2},
+            {"op": "conv", "channels": 3, "kernel": 3, **PLAIN},
+        ]
+    },
+)
+
+
+def picture(seed: int = 0, height: int = 32, width: int = 32) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 50, (1, 3, height, width)).astype(np.float32)
+
+
+def lively(specs: list[Generator], seed: int = 0) -> Arrays:
+    """Parameters as after some training: no layer is near zero."""
+    rng = np.random.default_rng(seed)
+    params = initial_params(specs, seed)
+    return {
+        k: (v * 3 if "_weight" in k else v + rng.normal(0, 0.2, v.shape)).astype(np.float32)
+        for k, v in params.items()
+    }
+
+
+def chain_of(specs: list[Generator], params: Arrays, **more: object) -> Chain:
+    trained = range(len(specs))
+    return Chain(specs, params, trained, 32, mx.cpu(), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (33, 40), (64, 64)])
+def test_any_size_comes_out_as_it_went_in(kind: str, size: tuple[int, int]) -> None:
+    symbol = generator(mx.sym.Variable("x"), GENERATORS[kind], "g0_", any_size=True)
+    assert symbol.infer_shape(x=(1, 3, *size))[1] == [(1, 3, *size)]
+
+
+def test_the_2016_deconvolutions_fit_any_multiple_of_4() -> None:
+    layers = [
+        {"op": "conv", "channels": 8, "kernel": 5, "stride": 2, "name": "a"},
+        {"op": "conv", "channels": 8, "kernel": 5, "stride": 2, "name": "b"},
+        {"op": "conv", "channels": 8, "kernel": 5, "stride": 2},
+        {"op": "deconv", "channels": 8, "kernel": 7, "stride": 2, "pad": 2, "crop": 1, "add": "b"},
+        {"op": "deconv", "channels": 8, "kernel": 7, "stride": 2, "pad": 2, "crop": 1, "add": "a"},
+        {"op": "deconv", "channels": 3, "kernel": 8, "stride": 2, "pad": 3, "act": "tanh"},
+    ]
+    spec = generator_from_dict("deconv-2016", {"layers": layers})
+    symbol = generator(mx.sym.Variable("x"), spec, "g0_")
+    for size in ((384, 384), (36, 44), (480, 640)):
+        assert symbol.infer_shape(x=(1, 3, *size))[1] == [(1, 3, *size)]
+
+
+def test_every_parameter_has_the_stage_in_its_name() -> None:
+    specs = [GENERATORS[name] for name in ("conv", "deconv", "deconv", "conv")]
+    names = array_shapes(specs)
+    assert {name.split("_")[0] for name in names} == {"g0", "g1", "g2", "g3"}
+    assert {"g0_conv0_weight", "g1_deconv0_norm_gamma", "g3_residual"} <= names.keys()
+
+
+def test_a_residual_of_a_weighs_photo_and_paint() -> None:
+    """With all weights zero the paint is tanh(0): grey 128."""
+    spec = generator_from_dict(
+        "g", {"residual": 0.25, "learn_residual": False, "layers": [{"op": "conv", "channels": 3, "kernel": 3, **PLAIN}]}
+    )  # fmt: skip
+    params = {k: v * 0 for k, v in initial_params([spec], 0).items()}
+    x = picture()
+    grey = (128 - np.array([123.68, 116.779, 103.939]))[None, :, None, None]
+    np.testing.assert_allclose(
+        chain_of([spec], params).forward(x)[0], 0.25 * x + 0.75 * grey, atol=1e-3
+    )
+
+
+def test_a_learned_residual_starts_where_the_specification_says() -> None:
+    params = initial_params([LITTLE], 0)
+    a = 1 / (1 + np.exp(-params["g0_residual"]))
+    assert a == pytest.approx(LITTLE.residual)
+
+
+def test_a_norm_is_instance_normalisation() -> None:
+    """Twice the contrast and another brightness make the same paint."""
+    spec = generator_from_dict("g", {**LITTLE.to_dict(), "residual": 0.0, "learn_residual": False})
+    chain = chain_of([spec], lively([spec]))
+    # Zero padding knows brightness, so only contrast is changed.
+    np.testing.assert_allclose(
+        chain.forward(picture())[0], chain.forward(2 * picture())[0], atol=0.02
+    )
+
+
+def test_couplings_by_hand() -> None:
+    d, later, later_input = (np.full((1, 3, 2, 2), v, np.float32) for v in (1, 10, 100))
+    assert COUPLINGS["own"](d, later, later_input).max() == 1
+    assert COUPLINGS["suffix_sum"](d, later, later_input).max() == 11
+    assert COUPLINGS["through"](d, later, later_input).max() == 101
+    for couple in COUPLINGS.values():
+        assert couple(d, None, None).max() == 1
+
+
+def weight_gradient(coupling: str, d_xs: list[np.ndarray]) -> np.ndarray:
+    specs = [LITTLE, LITTLE]
+    chain = chain_of(specs, lively(specs), coupling=coupling)
+    chain.forward(picture())
+    chain.backward(d_xs)
+    gradient: np.ndarray = chain.stages[0].gradients()["g0_conv0_weight"].asnumpy()
+    return gradient
+
+
+def test_own_ignores_the_later_stage() -> None:
+    d1, d2 = picture(1), picture(2)
+    np.testing.assert_array_equal(
+        weight_gradient("own", [d1, d2]), weight_gradient("own", [d1, 0 * d2])
+    )
+
+
+def test_suffix_sum_adds_the_later_image_gradient() -> None:
+    d1, d2 = picture(1), picture(2)
+    np.testing.assert_allclose(
+        weight_gradient("suffix_sum", [d1, d2]), weight_gradient("own", [d1 + d2, 0 * d2]), rtol=1e-4, atol=1e-2
+    )  # fmt: skip
+
+
+def test_through_is_true_back_propagation() -> None:
+    """The gradient of sum(d1 x1) + sum(d2 x2) by a parameter of the first stage, by finite differences."""
+    specs = [LITTLE, LITTLE]
+    params, d1, d2 = lively(specs), picture(1) / 50, picture(2) / 50
+
+    def loss(shift: float) -> float:
+        changed = dict(params)
+        changed["g0_conv1_bias"] = params["g0_conv1_bias"] + np.float32(shift)
+        x1, x2 = chain_of(specs, changed).forward(picture())
+        return float((d1 * x1).sum(dtype=np.float64) + (d2 * x2).sum(dtype=np.float64))
+
+    chain = chain_of(specs, params, coupling="through")
+    chain.forward(picture())
+    chain.backward([d1, d2])
+    got = chain.stages[0].gradients()["g0_conv1_bias"].asnumpy().sum()
+    assert got == pytest.approx((loss(1e-2) - loss(-1e-2)) / 2e-2, rel=0.02)
+
+
+def test_only_trained_stages_learn() -> None:
+    specs = [LITTLE, LITTLE]
+    before = initial_params(specs, 0)
+    chain = Chain(specs, before, [1], 32, mx.cpu())
+    chain.forward(picture())
+    chain.backward([picture(1)])
+    chain.update(1e-2)
+    after = chain.params()
+    for name, array in before.items():
+        same = np.array_equal(after[name], array)
+        assert same == name.startswith("g0_") or name.endswith("_bias")
+
+
+def test_adam_by_hand() -> None:
+    """Its first step is the rate, against the sign of the gradient (Kingma and Ba 2014, section 2.1)."""
+    chain = chain_of([LITTLE], lively([LITTLE]))
+    before = chain.params()
+    chain.forward(picture())
+    chain.backward([picture(1)])
+    gradients = {k: v.asnumpy() for k, v in chain.stages[0].gradients().items()}
+    chain.update(0.01)
+    after = chain.params()
+    name = "g0_conv0_weight"
+    np.testing.assert_allclose(
+        after[name] - before[name], -0.01 * np.sign(gradients[name]), rtol=2e-3
+    )
+
+
+def test_adam_goes_on_from_saved_moments() -> None:
+    def step(chain: Chain, seed: int) -> None:
+        chain.forward(picture(seed))
+        chain.backward([picture(seed + 10)])
+        chain.update(0.01)
+
+    straight = chain_of([LITTLE], lively([LITTLE]))
+    for seed in range(4):
+        step(straight, seed)
+    first = chain_of([LITTLE], lively([LITTLE]))
+    for seed in range(2):
+        step(first, seed)
+    second = chain_of([LITTLE], first.params())
+    second.set_optimiser_arrays(first.optimiser_arrays(), updates=2)
+    for seed in range(2, 4):
+        step(second, seed)
+    for name, array in straight.params().items():
+        np.testing.assert_array_equal(second.params()[name], array)
+
+
+def test_shared_weights_stay_shared_and_learn_from_all_stages() -> None:
+    specs = [LITTLE] * 3
+    params = initial_params(specs, 0, share_weights=True)
+    assert {name.split("_")[0] for name in params} == {"g0"}
+    d_xs = [picture(k + 1) for k in range(3)]
+    chain = chain_of(specs, params, share_weights=True)
+    chain.forward(picture())
+    chain.backward(d_xs)
+    want = sum(stage.gradients()["g0_conv0_weight"].asnumpy() for stage in chain.stages)
+    chain.update(0.01)
+    np.testing.assert_allclose(
+        chain.stages[0].gradients()["g0_conv0_weight"].asnumpy(), want, rtol=1e-5
+    )
+    copies = [stage.module.get_params()[0]["g0_conv0_weight"].asnumpy() for stage in chain.stages]
+    assert not np.array_equal(copies[0], params["g0_conv0_weight"])
+    for copy in copies[1:]:
+        np.testing.assert_array_equal(copy, copies[0])
+
+
+def test_different_kinds_cannot_share_weights() -> None:
+    with pytest.raises(ConfigError, match="one kind"):
+        initial_params([LITTLE, GENERATORS["conv"]], 0, share_weights=True)
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_painting_on_measured_statistics_is_the_chain(kind: str) -> None:
+    specs = [GENERATORS[kind], LITTLE]
+    params, x = lively(specs), picture()
+    painter = Painter(specs, params, mx.cpu())
+    painted = painter.paint(x, painter.measure(x))
+    for got, want in zip(painted, chain_of(specs, params).forward(x), strict=True):
+        np.testing.assert_allclose(got, want, atol=0.02)
+
+
+def test_painting_is_local_on_frozen_statistics() -> None:
+    """A far corner does not know what happens in the other one."""
+    painter = Painter([LITTLE], lively([LITTLE]), mx.cpu())
+    x = picture(0, 64, 64)
+    statistics = painter.measure(x)
+    changed = x.copy()
+    changed[..., :16, :16] += 80
+    before, after = painter.paint(x, statistics)[0], painter.paint(changed, statistics)[0]
+    np.testing.assert_array_equal(before[..., 40:, 40:], after[..., 40:, 40:])
+    assert abs(before[..., :16, :16] - after[..., :16, :16]).max() > 1
+
+
+def test_an_unshared_chain_paints_as_the_shared_one() -> None:
+    specs = [LITTLE] * 2
+    params = {k: v for k, v in lively(specs[:1]).items()}
+    want = chain_of(specs, params, share_weights=True).forward(picture())
+    painter = Painter(specs, unshare(params, 2), mx.cpu())
+    got = painter.paint(picture(), painter.measure(picture()))
+    np.testing.assert_allclose(got[1], want[1], atol=0.02)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import picture
+
+from neuralart.errors import PhotosError
+from neuralart.images import write_image
+from neuralart.photos import Photos
+
+
+def first(photos: Photos, count: int, position: int = 0) -> list[tuple[int, np.ndarray]]:
+    stream = photos.stream(position)
+    try:
+        return list(itertools.islice(stream, count))
+    finally:
+        stream.close()
+
+
+def test_the_stream_is_the_seeds_and_resumes_anywhere(photo_dir: Path) -> None:
+    straight = first(Photos(photo_dir, 32, seed=3, holdout=2), 40)
+    position = straight[16][0]
+    resumed = first(Photos(photo_dir, 32, seed=3, holdout=2), 23, position)
+    assert [p for p, _ in resumed] == [p for p, _ in straight[17:]]
+    for (_, a), (_, b) in zip(resumed, straight[17:], strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = first(Photos(photo_dir, 32, seed=4, holdout=2), 1)
+    assert not np.array_equal(other[0][1], straight[0][1])
+
+
+def test_every_photo_comes_once_an_epoch(tmp_path: Path) -> None:
+    for value in range(6):
+        write_image(tmp_path / f"{value}.png", np.full((40, 40, 3), value * 40, np.uint8))
+    stream = first(Photos(tmp_path, 32, seed=0, holdout=0), 12)
+    greens = [round(float(x[0, 1].mean() + 116.779)) for _, x in stream]
+    assert sorted(greens[:6]) == sorted(greens[6:]) == [0, 40, 80, 120, 160, 200]
+    assert greens[:6] != greens[6:]
+
+
+def test_held_out_photos_are_not_learned_on(tmp_path: Path) -> None:
+    for value in range(10):
+        write_image(tmp_path / f"{value}.png", np.full((40, 40, 3), value * 20, np.uint8))
+    photos = Photos(tmp_path, 32, seed=0, holdout=20)
+    kept = {int(square.mean()) for square in photos.held_out}
+    learned = {round(float(x[0, 1].mean() + 116.779)) for _, x in first(photos, 30)}
+    assert len(kept) == 2 and len(learned) == 8 and not kept & learned
+
+
+def test_what_cannot_be_used_is_listed_and_never_replaced(photo_dir: Path, tmp_path: Path) -> None:
+    photos = Photos(photo_dir, 32, seed=0, holdout=2)
+    (tmp_path / "skipped.txt").write_text("of-an-earlier-session.jpg: the file is empty\n")
+    photos.write_skipped(tmp_path / "skipped.txt")
+    squares = [x for _, x in first(photos, 40)]
+    rows = (tmp_path / "skipped.txt").read_text().splitlines()
+    assert [row.split(":")[0] for row in rows] == [
+        "cut.jpg", "notes.txt", "of-an-earlier-session.jpg", "small.png",
+    ]  # fmt: skip
+    assert "too small: 9x9" in rows[3]
+    for a, b in itertools.pairwise(squares):
+        assert not np.array_equal(a, b)
+
+
+def test_x0_is_a_square_of_the_crops_size(photo_dir: Path) -> None:
+    for _, x in first(Photos(photo_dir, 48, seed=0, holdout=0), 14):
+        assert x.shape == (1, 3, 48, 48) and x.dtype == np.float32
+
+
+def test_folders_with_nothing_to_learn_on(tmp_path: Path) -> None:
+    def fails(folder: Path, words: str) -> None:
+        with pytest.raises(PhotosError, match=words):
+            Photos(folder, 32, seed=0, holdout=2)
+
+    fails(tmp_path / "none", "no such folder")
+    fails(tmp_path, "holds no pictures")
+    (tmp_path / "a.txt").write_text("a")
+    fails(tmp_path / "a.txt", "is not a folder")
+    fails(tmp_path, "holds no pictures")
+    (tmp_path / "b.jpg").write_bytes(b"")
+    write_image(tmp_path / "c.png", picture(0, 8, 8))
+    fails(tmp_path, "none of its files can be learned on")
+
+
+def test_photos_that_vanish_stop_the_stream(tmp_path: Path) -> None:
+    for seed in range(4):
+        write_image(tmp_path / f"{seed}.png", picture(seed))
+    photos = Photos(tmp_path, 32, seed=0, holdout=0)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(PhotosError, match="cannot be read any more"):
+        first(photos, 1)
