@@ -86,7 +86,7 @@ class TrainConfig:
         20.0, help="Weight of each style layer.", unit="W", range=(0, None)
     )
     content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
-    tv_weight: float = option(1.0, help="Weight of the total variation.", unit="W", range=(0, None))
+    tv_weight: float = option(5.0, help="Weight of the total variation.", unit="W", range=(0, None))
     rate: float = option(
         3e-3, help="Learning rate of Adam at its peak.", unit="RATE", range=(0, None)
     )

@@ -36,6 +36,9 @@ class Layer:
     dilate: int = 1
     pad: int | None = None
     """Zeros at each edge; by default ``conv`` keeps the size and ``deconv`` multiplies it by its stride."""
+    blur: bool = False
+    """Mean of 2x2 pixels after the operation: takes the grid out that a deconvolution's stride leaves
+    (Sugawara et al. 2018). A ``deconv`` of kernel 3 and stride 2 with it makes exactly twice the size."""
     crop: int = 0
     """Rows and columns that a ``deconv`` loses at the top and the left before it is cropped to size."""
     bias: bool | None = None
@@ -54,12 +57,12 @@ class Layer:
             return self.pad
         if self.op == "conv":
             return self.dilate * (self.kernel - 1) // 2
-        return (self.kernel - self.stride) // 2
+        return (self.kernel - self.blur - self.stride) // 2
 
     @property
     def is_exact(self) -> bool:
         """Whether a deconvolution makes exactly ``stride`` times the size, with nothing to crop."""
-        return self.kernel - 2 * self.padding == self.stride and self.crop == 0
+        return self.kernel - self.blur - 2 * self.padding == self.stride and self.crop == 0
 
     @property
     def has_bias(self) -> bool:
@@ -71,13 +74,16 @@ class Generator:
     """A generator: ``x_next = a * x + (1 - a) * paint(x)``, where the layers make ``paint``.
 
     The last layer has 3 channels and ``tanh``; paint is 128 tanh + 128, less the mean. ``residual``
-    is the weight a, 0..1; with ``learn_residual`` it is where learning starts.
+    is the weight a, 0..1; with ``learn_residual`` it is where learning starts. The photo is extended by
+    ``margin`` pixels of reflection before the layers and the paint cut back after, so that the zeros of
+    the convolutions' padding leave no frame.
     """
 
     name: str
     layers: tuple[Layer, ...]
     residual: float = 0.6
     learn_residual: bool = True
+    margin: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as plain data, defaults left out; `generator_from_dict` reads it."""
@@ -85,6 +91,7 @@ class Generator:
             "name": self.name,
             "residual": self.residual,
             "learn_residual": self.learn_residual,
+            "margin": self.margin,
             "layers": [
                 {
                     field.name: getattr(layer, field.name)
@@ -159,7 +166,7 @@ def generator_from_dict(name: str, data: Any) -> Generator:
     where = f"generator {name!r}"
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: is not a table with layers")
-    unknown = set(data) - {"name", "layers", "residual", "learn_residual"}
+    unknown = set(data) - {"name", "layers", "residual", "learn_residual", "margin"}
     if unknown:
         raise ConfigError(f"{where}: unknown key {sorted(unknown)[0]!r}")
     rows = data.get("layers")
@@ -170,6 +177,9 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         raise ConfigError(f"{where}: residual = {residual!r} is not in 0 <= a < 1")
     if not isinstance(learn, bool) or (learn and residual == 0):
         raise ConfigError(f"{where}: learn_residual is true or false, and true needs residual > 0")
+    margin = data.get("margin", 0)
+    if type(margin) is not int or margin < 0:
+        raise ConfigError(f"{where}: margin = {margin!r} is not a number of pixels")
     counts = dict.fromkeys(OPERATIONS, 0)
     layers: list[Layer] = []
     sizes: dict[str, tuple[int, int]] = {}
@@ -199,45 +209,50 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         raise ConfigError(
             f"{where}: the last layer must be as large as the photo, of 3 channels, tanh"
         )
-    return Generator(name, tuple(layers), float(residual), learn)
-
-
-def _conv_block(
-    channels: int, dilate: int = 1, add: str = "", act: str = "leaky"
-) -> dict[str, Any]:
-    return {
-        "op": "conv",
-        "channels": channels,
-        "kernel": 3,
-        "dilate": dilate,
-        "add": add,
-        "act": act,
-    }
+    generator = Generator(name, tuple(layers), float(residual), learn, margin)
+    if margin % generator.multiple:
+        raise ConfigError(f"{where}: margin = {margin} is no multiple of {generator.multiple}")
+    return generator
 
 
 def _built_in() -> dict[str, Generator]:
-    conv = [
-        {"op": "conv", "channels": 16, "kernel": 5},
-        _conv_block(16, 2),
-        _conv_block(16, 4),
-        _conv_block(16, 8),
-        {"op": "conv", "channels": RGB, "kernel": 5, "norm": False, "act": "tanh"},
+    """Both work at reduced resolution, where reach is cheap, and end with a convolution at full resolution:
+    a deconvolution as the last layer leaves a grid that the losses hardly see."""
+
+    def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
+        return {"op": "conv", "channels": channels, "kernel": kernel, **more}
+
+    def up(channels: int, **more: Any) -> dict[str, Any]:
+        return {"op": "deconv", "channels": channels, "kernel": 3, "stride": 2, "blur": True, **more}
+
+    finish = [conv(16), conv(RGB, norm=False, act="tanh")]
+    convolutions = [
+        conv(32, 5, stride=2),
+        conv(32, dilate=2),
+        conv(32, dilate=4),
+        conv(32, dilate=8),
+        conv(32),
+        up(16),
+        *finish,
     ]
-    deconv = [
-        {"op": "conv", "channels": 16, "kernel": 5},
-        {"op": "conv", "channels": 32, "kernel": 3, "stride": 2},
-        {"op": "conv", "channels": 64, "kernel": 3, "stride": 2},
-        _conv_block(64),
-        _conv_block(64, add="conv2", act="none"),
-        _conv_block(64),
-        _conv_block(64, add="conv4", act="none"),
-        {"op": "deconv", "channels": 32, "kernel": 4, "stride": 2, "add": "conv1"},
-        {"op": "deconv", "channels": 16, "kernel": 4, "stride": 2, "add": "conv0"},
-        {"op": "conv", "channels": RGB, "kernel": 5, "norm": False, "act": "tanh"},
+    # An hourglass down to an eighth with two residual blocks there, and skips on the way up.
+    deconvolutions = [
+        conv(32, 5, stride=2, name="half"),
+        conv(64, stride=2, name="quarter"),
+        conv(96, stride=2, name="eighth"),
+        conv(96),
+        conv(96, act="none", add="eighth", name="block1"),
+        conv(96),
+        conv(96, act="none", add="block1", name="block2"),
+        up(64, add="quarter"),
+        up(32, add="half"),
+        up(16),
+        *finish,
     ]
+    kinds = {"conv": convolutions, "deconv": deconvolutions}
     return {
-        name: generator_from_dict(name, {"layers": layers})
-        for name, layers in (("conv", conv), ("deconv", deconv))
+        name: generator_from_dict(name, {"layers": layers, "residual": 0.4, "margin": 16})
+        for name, layers in kinds.items()
     }
 
 

@@ -249,12 +249,26 @@ def _initial(
     if not name.endswith("_weight"):
         return np.zeros(shape, np.float32)
     layer = next(layer for layer in spec.layers if name.endswith(f"_{layer.name}_weight"))
-    # A deconvolution's weight is (in, out, k, k), and each output pixel sees 1/stride^2 of its kernel.
-    inputs = shape[1] if layer.op == "conv" else shape[0] / layer.stride**2
-    deviation = scale * np.sqrt(2 / (inputs * layer.kernel**2))
-    weights: npt.NDArray[np.float32] = np.float32(deviation) * rng.standard_normal(
-        shape, dtype=np.float32
-    )
-    outputs = weights if layer.op == "conv" else weights.swapaxes(0, 1)
-    outputs[layer.channels :] = 0  # those that only fill up lanes
+    if layer.op == "deconv" and layer.stride > 1:
+        # A bilinear enlargement of randomly mixed channels: a free kernel starts with a grid of the
+        # stride's period, which the losses hardly see and so hardly unlearn (Odena et al. 2016).
+        inputs, outputs = shape[:2]
+        kernel = _bilinear(layer.kernel, layer.stride)
+        mix = rng.standard_normal((inputs, outputs), dtype=np.float32) * np.float32(np.sqrt(2 / inputs))
+        mix[:, layer.channels :] = 0  # those that only fill up lanes
+        return scale * mix[:, :, None, None] * kernel
+    inputs = shape[1] if layer.op == "conv" else shape[0]
+    deviation = np.float32(scale * np.sqrt(2 / (inputs * layer.kernel**2)))
+    weights: npt.NDArray[np.float32] = deviation * rng.standard_normal(shape, dtype=np.float32)
+    outputs_first = weights if layer.op == "conv" else weights.swapaxes(0, 1)
+    outputs_first[layer.channels :] = 0
+    return weights
+
+
+def _bilinear(kernel: int, stride: int) -> npt.NDArray[np.float32]:
+    """The (kernel, kernel) weights that enlarge by the stride with linear interpolation."""
+    centre = (kernel - 1) / 2
+    rise = np.clip(1 - np.abs(np.arange(kernel) - centre) / stride, 0, None)
+    rise *= stride / rise.sum()
+    weights: npt.NDArray[np.float32] = np.outer(rise, rise).astype(np.float32)
     return weights

@@ -27,7 +27,7 @@ class LossWeights:
 
     style: float = 20.0
     content: float = 2.0
-    tv: float = 1.0
+    tv: float = 5.0
 
 
 class Perceptual:

@@ -69,6 +69,8 @@ def _layer(out: Any, layer: Layer, prefix: str, cropped_like: Any | None, norms:
         out = mx.sym.Deconvolution(out, **square)
         for axis in (2, 3) if layer.crop else ():
             out = mx.sym.slice_axis(out, axis=axis, begin=layer.crop, end=None)
+    if layer.blur:
+        out = mx.sym.Pooling(out, kernel=(2, 2), stride=(1, 1), pool_type="avg", name=f"{name}_blur")
     if cropped_like is not None:
         out = mx.sym.slice_like(out, cropped_like, axes=(2, 3))
     if layer.channels < LANES:
@@ -93,12 +95,17 @@ def generator(
     """One stage of the chain: ``a * x + (1 - a) * (128 tanh(y) + 128 - mean)``.
 
     Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units. H and W are multiples of
-             ``spec.multiple``, or anything with ``any_size``, which costs a copy for each deconvolution.
+             ``spec.multiple``, or anything with ``any_size``, which costs a copy for each deconvolution;
+             both are larger than ``spec.margin``.
     Source:  dmlc/mxnet, example/neural-style/end_to_end, 2016: a = 0.6 fixed.
     Differs: a may be learned, kept in 0..1 as the sigmoid of ``{prefix}residual``.
     """
     norms = norms or Norms()
-    out, before = x, [x]
+    out = x
+    if spec.margin:
+        edges = (0, 0, 0, 0, *(spec.margin,) * 4)
+        out = mx.sym.Pad(x, mode="reflect", pad_width=edges, name=f"{prefix}margin")
+    before = [out]
     made: dict[str, Any] = {}
     for layer in spec.layers:
         if layer.op == "conv" and layer.stride > 1:
@@ -108,6 +115,9 @@ def generator(
         if layer.add:
             out = out + made[layer.add]
         made[layer.name] = out
+    if spec.margin:
+        for axis in (2, 3):
+            out = mx.sym.slice_axis(out, axis=axis, begin=spec.margin, end=-spec.margin)
     paint = mx.sym.broadcast_add(out * 128, per_channel(128 - PIXEL_MEAN))
     if not spec.learn_residual:
         return x * spec.residual + paint * (1 - spec.residual)
