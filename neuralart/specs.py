@@ -223,7 +223,14 @@ def _built_in() -> dict[str, Generator]:
         return {"op": "conv", "channels": channels, "kernel": kernel, **more}
 
     def up(channels: int, **more: Any) -> dict[str, Any]:
-        return {"op": "deconv", "channels": channels, "kernel": 3, "stride": 2, "blur": True, **more}
+        return {
+            "op": "deconv",
+            "channels": channels,
+            "kernel": 3,
+            "stride": 2,
+            "blur": True,
+            **more,
+        }
 
     finish = [conv(16), conv(RGB, norm=False, act="tanh")]
     convolutions = [

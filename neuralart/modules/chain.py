@@ -254,7 +254,9 @@ def _initial(
         # stride's period, which the losses hardly see and so hardly unlearn (Odena et al. 2016).
         inputs, outputs = shape[:2]
         kernel = _bilinear(layer.kernel, layer.stride)
-        mix = rng.standard_normal((inputs, outputs), dtype=np.float32) * np.float32(np.sqrt(2 / inputs))
+        mix = rng.standard_normal((inputs, outputs), dtype=np.float32) * np.float32(
+            np.sqrt(2 / inputs)
+        )
         mix[:, layer.channels :] = 0  # those that only fill up lanes
         return scale * mix[:, :, None, None] * kernel
     inputs = shape[1] if layer.op == "conv" else shape[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,38 +64,22 @@ class Painter:
     """
 
     def __init__(self, specs: Sequence[Generator], params: Arrays, context: Any) -> None:
+        self._specs = specs
         self._params = params
         self._context = context
+        self._multiple = math.lcm(*(spec.multiple for spec in specs))
+        self._smallest = max(spec.margin for spec in specs) + 1
+        self._modules: dict[tuple[bool, bool], Any] = {}
         norms = Norms(collect=True)
         compose(mx.sym.Variable("x"), specs, norms)
         self._norm_names = list(norms.statistics)
-        self._measuring = self._module(
-            mx.sym.Group([out for pair in norms.statistics.values() for out in pair])
-        )
-        self._painting = self._module(mx.sym.Group(compose(mx.sym.Variable("x"), specs, Norms())))
-
-    def _module(self, symbol: Any) -> Any:
-        return mx.mod.Module(
-            symbol, data_names=["x"], label_names=None, context=self._context, logger=log
-        )
-
-    def _forward(self, module: Any, x: X, params: Arrays, *, is_train: bool) -> list[Any]:
-        if not module.binded:
-            # Bound for training, oneDNN does not fold moving statistics into the convolutions.
-            module.bind(data_shapes=[("x", x.shape)], for_training=is_train)
-            module.init_params(initializer=mx.init.Zero())
-        settle()
-        set_params(module, params)
-        module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=is_train)
-        settle()
-        return [out.asnumpy() for out in module.get_outputs()]
 
     def measure(self, x: X) -> Arrays:
         """The statistics of every normalisation on this picture.
 
         Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
         """
-        outputs = self._forward(self._measuring, x, self._params, is_train=True)
+        outputs = self._forward(self._enlarge(x), self._params, measure=True)
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, outputs[0::2], outputs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
@@ -107,4 +92,42 @@ class Painter:
 
         Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
         """
-        return self._forward(self._painting, x, {**self._params, **statistics}, is_train=False)
+        height, width = x.shape[2:]
+        params = {**self._params, **statistics}
+        outputs = self._forward(self._enlarge(x), params, measure=False)
+        return [out[:, :, :height, :width] for out in outputs]
+
+    def _enlarge(self, x: X) -> X:
+        """A picture too small for the generators' margins, continued by its reflection."""
+        missing = [max(0, self._smallest - size) for size in x.shape[2:]]
+        if not any(missing):
+            return x
+        return np.pad(x, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])), mode="reflect")
+
+    def _forward(self, x: X, params: Arrays, *, measure: bool) -> list[Any]:
+        exact = all(size % self._multiple == 0 for size in x.shape[2:])
+        module = self._modules.get((measure, exact))
+        if module is None:
+            module = self._modules[measure, exact] = self._bind(x.shape, measure, exact)
+        settle()
+        set_params(module, params)
+        module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=measure)
+        settle()
+        return [out.asnumpy() for out in module.get_outputs()]
+
+    def _bind(self, shape: tuple[int, ...], measure: bool, exact: bool) -> Any:
+        norms = Norms(collect=measure)
+        outputs = compose(mx.sym.Variable("x"), self._specs, norms, any_size=not exact)
+        if measure:
+            outputs = [out for pair in norms.statistics.values() for out in pair]
+        module = mx.mod.Module(
+            mx.sym.Group(outputs),
+            data_names=["x"],
+            label_names=None,
+            context=self._context,
+            logger=log,
+        )
+        # Bound for training, oneDNN does not fold moving statistics into the convolutions.
+        module.bind(data_shapes=[("x", shape)], for_training=measure)
+        module.init_params(initializer=mx.init.Zero())
+        return module

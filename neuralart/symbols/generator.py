@@ -70,7 +70,9 @@ def _layer(out: Any, layer: Layer, prefix: str, cropped_like: Any | None, norms:
         for axis in (2, 3) if layer.crop else ():
             out = mx.sym.slice_axis(out, axis=axis, begin=layer.crop, end=None)
     if layer.blur:
-        out = mx.sym.Pooling(out, kernel=(2, 2), stride=(1, 1), pool_type="avg", name=f"{name}_blur")
+        out = mx.sym.Pooling(
+            out, kernel=(2, 2), stride=(1, 1), pool_type="avg", name=f"{name}_blur"
+        )
     if cropped_like is not None:
         out = mx.sym.slice_like(out, cropped_like, axes=(2, 3))
     if layer.channels < LANES:

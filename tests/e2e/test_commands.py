@@ -65,10 +65,13 @@ def test_the_same_seed_gives_the_same_bits(
 
 
 def test_learning_lowers_the_loss(train_arguments: list[object], tmp_path: Path) -> None:
+    """Within each stage; that a stage beats the one before takes more than four channels."""
     out = tmp_path / "run"
-    assert run_cli(*train_arguments, "--out", out, "--steps", 60).exit_code == 0
-    losses = json.loads((out / "evaluation.json").read_text())["losses"]
-    assert losses["x2"]["total"] < losses["x1"]["total"] < losses["photo"]["total"]
+    assert run_cli(*train_arguments, "--out", out, "--steps", 100).exit_code == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    for name in ("x1", "x2"):
+        totals = [row["losses"][name]["total"] for row in rows if name in row["losses"]]
+        assert np.mean(totals[-3:]) < 0.9 * np.mean(totals[:3])
 
 
 def test_without_features_it_says_that_they_are_random(

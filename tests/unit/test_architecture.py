@@ -14,11 +14,11 @@ PACKAGE = Path(__file__).parents[2] / "neuralart"
 # Lower never imports higher; those of one row may import those before them in it.
 LADDER = [
     ["errors"],
-    ["specs", "files", "config"],
+    ["specs", "files", "config", "torchfile"],
     ["engine"],
     ["images", "photos"],
     ["symbols.vgg", "symbols.losses", "symbols.generator"],
-    ["features"],
+    ["formats", "weights", "features", "fetch"],
     ["modules.perceptual", "modules.chain", "modules.painter"],
     ["checkpoint", "model", "progress"],
     ["train", "stylize", "export"],
@@ -32,6 +32,10 @@ HOMES = {
     "cv2": {"images"},
     "click": {"options", "cli"},
     "tqdm": {"progress"},
+    "h5py": {"formats"},
+    "pooch": {"fetch"},
+    "requests": {"fetch"},
+    "platformdirs": {"features"},
 }
 
 

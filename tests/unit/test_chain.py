@@ -50,8 +50,46 @@ def chain_of(specs: list[Generator], params: Arrays, **more: object) -> Chain:
 @pytest.mark.parametrize("kind", GENERATORS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (33, 40), (64, 64)])
 def test_any_size_comes_out_as_it_went_in(kind: str, size: tuple[int, int]) -> None:
-    symbol = generator(mx.sym.Variable("x"), GENERATORS[kind], "g0_", any_size=True)
-    assert symbol.infer_shape(x=(1, 3, *size))[1] == [(1, 3, *size)]
+    painter = Painter([GENERATORS[kind]], lively([GENERATORS[kind]]), mx.cpu())
+    x = picture(0, *size)
+    (painting,) = painter.paint(x, painter.measure(x))
+    assert painting.shape == x.shape and np.isfinite(painting).all()
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_cropping_for_any_size_changes_nothing_at_multiples(kind: str) -> None:
+    spec = GENERATORS[kind]
+    painter = Painter([spec], lively([spec]), mx.cpu())
+    x = picture(0, 40, 64)
+    statistics = painter.measure(x)
+    fast = painter.paint(x, statistics)[0]
+    painter._multiple = 7
+    np.testing.assert_allclose(painter.paint(x, statistics)[0], fast, atol=1e-3)
+
+
+def test_a_flat_photo_gets_no_grid_from_blurred_deconvolutions() -> None:
+    """Before training already, and away from the borders' zeros."""
+    for blur, kernel in ((True, 3), (False, 4)):
+        up = {
+            "op": "deconv",
+            "channels": 8,
+            "kernel": kernel,
+            "stride": 2,
+            "blur": blur,
+            "norm": False,
+        }
+        layers = [
+            {"op": "conv", "channels": 8, "kernel": 3, "stride": 2},
+            up,
+            {"op": "conv", "channels": 3, "kernel": 3, **PLAIN},
+        ]
+        spec = generator_from_dict("g", {"layers": layers})
+        params = lively([spec])
+        params["g0_deconv0_weight"] = np.random.default_rng(0).normal(size=(8, 16, kernel, kernel))
+        x = np.full((1, 3, 32, 32), 50, np.float32)
+        painted = chain_of([spec], params).forward(x)[0][..., 8:24, 8:24]
+        rough = abs(np.diff(painted, axis=-1)).max()
+        assert rough < 1e-3 if blur else rough > 1
 
 
 def test_the_2016_deconvolutions_fit_any_multiple_of_4() -> None:
