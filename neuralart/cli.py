@@ -87,3 +87,65 @@ def export(model: Path, **options: Any) -> None:
     folder, difference = run(model, config)
     click.echo(f"largest difference to the chain: {difference:.2g} of 255", err=True)
     click.echo(folder)
+
+
+@main.group()
+def features() -> None:
+    """The VGG nets that `train --features` measures with."""
+
+
+@features.command("list")
+def features_list() -> None:
+    """Show the names there are, and where their files lie."""
+    from neuralart.features import entries
+
+    for entry in entries():
+        if entry.path is None:
+            click.echo(f"{entry.name:12} {'made':>9}  when used")
+        else:
+            size = f"{entry.path.stat().st_size / 1e6:.1f} MB" if entry.is_there else "not here"
+            click.echo(f"{entry.name:12} {size:>9}  {entry.path}")
+
+
+@features.command("info")
+@click.argument("name", metavar="NAME|FILE")
+def features_info(name: str) -> None:
+    """Show what features are, how they are run, and their checksum."""
+    from neuralart.features import describe, load_features
+
+    for key, value in describe(load_features(name)).items():
+        click.echo(f"{key:12} {value}")
+
+
+@features.command("fetch")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="A folder on the web with the files, instead of torchvision's and MXNet's.",
+)
+def features_fetch(url: str | None) -> None:
+    """Download the full VGG-19, check it and keep it as vgg19."""
+    from neuralart.fetch import fetch
+
+    click.echo(fetch(url, lambda text: click.echo(f"note: {text}", err=True)))
+
+
+@features.command("convert")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE.npz",
+    help="Where to write; by default the cache, as vgg19 if it is the full VGG-19.",
+)
+@click.option(
+    "--pixels",
+    type=click.Choice(["imagenet", "rgb", "bgr"]),
+    help="What the net was trained on, where it is not what its arrays' names imply.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def features_convert(file: Path, out: Path | None, pixels: str | None, overwrite: bool) -> None:
+    """Check a FILE of VGG-19 weights and keep it, for its name to be used."""
+    from neuralart.features import convert
+
+    click.echo(convert(file, out, pixels, overwrite))

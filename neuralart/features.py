@@ -1,57 +1,132 @@
-"""VGG weights: read from a file, checked by name and shape, brought to our pixel convention.
+"""VGG features: a net that measures pictures, where it lies, and what a name stands for.
 
-Weights are arrays by the names of `neuralart.symbols.vgg`: ``input_weight`` and ``input_bias`` (the 1x1
-convolution from x to what the net was trained on), ``convB_I_weight`` and ``convB_I_bias``, and for each
-style layer with a head ``head_reluB_1_weight`` and ``head_reluB_1_bias``.
+A features file is a zip of ``header.json`` and one ``.npy`` for each array of `neuralart.weights`, so it
+says by itself how it must be run. The user cache has one for each name, the package has ``small``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import zipfile
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import platformdirs
 
-from neuralart.errors import WeightsError
-from neuralart.images import PIXEL_MEAN
-from neuralart.symbols.vgg import STYLE_LAYERS, VggSpec, conv_names, deepest
+from neuralart.errors import OutputError, WeightsError
+from neuralart.files import read_archive, write_archive
+from neuralart.formats import read_arrays
+from neuralart.symbols.vgg import STYLE_LAYERS, VggSpec
+from neuralart.weights import (
+    CONVS,
+    PARTS,
+    Array,
+    Weights,
+    check_convs,
+    check_names,
+    fold_head,
+    recognise,
+    unit_rgb,
+)
 
-Array = npt.NDArray[np.float32]
+__all__ = ["Array", "Features", "fold_head", "load_features", "random_features", "read_features"]
+
+FORMAT = 1
+KIND = "neuralart features"
+
+_WORDS = ("source", "licence", "pixels", "padding", "pooling")
+
+FULL_WIDTHS = (64, 128, 256, 512, 512)
 
 # A quarter of VGG-19's channels: random features need no more, and cost a tenth.
 RANDOM_WIDTHS = (16, 32, 64, 128, 128)
+
+SMALL = Path(__file__).parent / "data" / "features-small.npz"
 
 
 @dataclass(frozen=True)
 class Features:
     """A VGG with its weights, ready to measure pictures.
 
-    ``source`` says in words where the weights come from; ``sha256`` is that of the file, or of the
-    arrays where there is none.
+    ``source`` says in words where the weights come from, ``pixels`` what the net was trained on;
+    ``sha256`` is that of the file, or of the arrays where there is none.
     """
 
     name: str
     source: str
     sha256: str
     spec: VggSpec
-    weights: dict[str, Array]
+    weights: Weights
+    licence: str = "unknown"
+    pixels: str = "unknown"
+
+    @property
+    def parameters(self) -> int:
+        return sum(array.size for array in self.weights.values())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name that `load_features` knows; ``path`` is None for features that are made when used."""
+
+    name: str
+    path: Path | None
+
+    @property
+    def is_there(self) -> bool:
+        return self.path is None or self.path.is_file()
+
+
+def cache_path(name: str) -> Path:
+    """Where the user cache has the features of a name, if it has them."""
+    return platformdirs.user_cache_path("neuralart", appauthor=False) / "features" / f"{name}.npz"
+
+
+def entries() -> list[Entry]:
+    """The names that stand for features: the three that are always known, and what else is cached."""
+    known = {"small": SMALL, "vgg19": cache_path("vgg19"), "random": None}
+    cached = sorted(cache_path("vgg19").parent.glob("[!.]*.npz"))
+    known.update({path.stem: path for path in cached if path.stem not in known})
+    return [Entry(name, path) for name, path in known.items()]
 
 
 def load_features(name: str) -> Features:
-    """The features called ``random``, or those in a file.
+    """The features of a name in `entries`, or else of a file of any format that we know.
 
-    Raises WeightsError naming the file and the arrays that are wrong.
+    Raises WeightsError that says what to do if they are not there, or which arrays are wrong.
     """
-    if name == "random":
+    known = {entry.name: entry for entry in entries()}
+    # The names that are always known mean the same in every folder; ./small is a file.
+    entry = known.get(name) if name in ("small", "vgg19", "random") or not _exists(name) else None
+    if entry is None:
+        if not _exists(name):
+            raise WeightsError(
+                f"features {name}: no such file, and no name of features ({', '.join(known)})"
+            )
+        return read_features(Path(name))
+    if entry.path is None:
         return random_features()
-    return read_features(Path(name))
+    if not entry.is_there and name == "vgg19":
+        raise WeightsError(
+            f"features vgg19: not here yet; run `neuralart features fetch`, or `neuralart features "
+            f"convert vgg19-dcbb9e9d.pth` if you have the file; it goes to {entry.path}"
+        )
+    if not entry.is_there:
+        raise WeightsError(
+            f"features {name}: {entry.path} is missing from this installation; "
+            "install neuralart again, or use --features vgg19, random or a file"
+        )
+    return dataclasses.replace(read_features(entry.path), name=name)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # a name too long for a file
+        return False
 
 
 def random_features(seed: int = 0, widths: tuple[int, ...] = RANDOM_WIDTHS) -> Features:
@@ -60,9 +135,10 @@ def random_features(seed: int = 0, widths: tuple[int, ...] = RANDOM_WIDTHS) -> F
     Random features know textures and no objects: good enough to try the tool, not to judge it.
     """
     rng = np.random.default_rng(seed)
-    weights = _from_rgb_0_to_1(np.eye(3, dtype=np.float32) * 2, np.full(3, -1, np.float32))
+    pixels = unit_rgb("RGB in -1..1", np.eye(3, dtype=np.float32) * 2, np.full(3, -1, np.float32))
+    weights = pixels.input()
     channels = 3
-    for block, name in conv_names(STYLE_LAYERS[-1]):
+    for block, name in CONVS:
         out = widths[block - 1]
         scale = np.sqrt(2 / (9 * channels))
         weights[f"conv{name}_weight"] = np.float32(scale) * rng.standard_normal(
@@ -72,102 +148,137 @@ def random_features(seed: int = 0, widths: tuple[int, ...] = RANDOM_WIDTHS) -> F
         channels = out
     digest = hashlib.sha256(b"".join(weights[key].tobytes() for key in sorted(weights)))
     spec = VggSpec(widths, padding="reflect", pooling="avg")
-    return Features("random", f"random weights of seed {seed}", digest.hexdigest(), spec, weights)
+    return Features(
+        "random",
+        f"random weights of seed {seed}",
+        digest.hexdigest(),
+        spec,
+        weights,
+        licence="none needed",
+        pixels=pixels.words,
+    )
 
 
-def read_features(path: Path) -> Features:
-    """The distilled VGG-19 of a ``.npz`` file whose input is RGB in 0..1 (reflection padding, max pooling).
+def read_features(path: Path, pixels: str | None = None) -> Features:
+    """The VGG of a file: our own, or any that `neuralart.formats` and `neuralart.weights` know.
 
-    The heads, 1x1 convolutions to the channels of the full VGG-19, are folded (see `fold_head`).
-    Raises WeightsError if the file is missing, damaged, or not such a net.
+    ``pixels`` names another convention of the pixels than the arrays' names imply (`weights.PIXELS`).
+    Raises WeightsError if the file is missing, damaged, carries code, or is not such a net.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"--features {path}: cannot be read: {error.strerror}") from None
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as file:
-            arrays = {
-                name.removesuffix(".npy"): np.lib.format.read_array(file.open(name))  # type: ignore[no-untyped-call]
-                for name in file.namelist()
-            }
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
-        raise WeightsError(
-            f"--features {path}: damaged, or not an .npz file of VGG weights"
-        ) from None
-    heads = {layer: f"head{layer.removeprefix('relu')}" for layer in STYLE_LAYERS}
-    has_heads = any(f"{head}_weight" in arrays for head in heads.values())
-    convs = [f"conv{name}" for _, name in conv_names(deepest(STYLE_LAYERS))]
-    _check(path, arrays, ["input", *convs, *(heads.values() if has_heads else ())])
-    weights = _from_rgb_0_to_1(arrays["input_weight"][:, :, 0, 0], arrays["input_bias"])
-    widths: dict[int, int] = {}
-    channels = 3
-    for block, name in conv_names(deepest(STYLE_LAYERS)):
-        weight = arrays[f"conv{name}_weight"]
-        widths.setdefault(block, weight.shape[0])
-        expected = (widths[block], channels, 3, 3)
-        if weight.shape != expected or arrays[f"conv{name}_bias"].shape != expected[:1]:
-            raise WeightsError(
-                f"--features {path}: conv{name}_weight is {weight.shape}, not {expected}: not a VGG-19"
-            )
-        channels = widths[block]
-        for part in ("weight", "bias"):
-            weights[f"conv{name}_{part}"] = arrays[f"conv{name}_{part}"].astype(np.float32)
-    folded = [0] * len(STYLE_LAYERS)
-    for i, (layer, head) in enumerate(heads.items() if has_heads else ()):
-        matrix, bias = arrays[f"{head}_weight"], arrays[f"{head}_bias"]
-        if matrix.shape[1:] != (widths[i + 1], 1, 1) or bias.shape != matrix.shape[:1]:
-            raise WeightsError(
-                f"--features {path}: {head}_weight is {matrix.shape}: not a head of {layer}"
-            )
-        weight, shift = fold_head(matrix[:, :, 0, 0], bias)
-        weights[f"head_{layer}_weight"], weights[f"head_{layer}_bias"] = weight, shift
-        folded[i] = len(shift)
-    spec = VggSpec(tuple(widths[b] for b in sorted(widths)), "reflect", "max", tuple(folded))
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from None
     sha256 = hashlib.sha256(data).hexdigest()
-    return Features(path.name, f"the file {path.name}", sha256, spec, weights)
+    if _is_ours(data):
+        if pixels is not None:
+            raise WeightsError(f"{path}: is converted already and knows its pixels")
+        return _read_ours(path, sha256)
+    net = recognise(path, read_arrays(path, data), pixels)
+    source = f"{net.source}: the file {path.name} of SHA-256 {sha256}"
+    return Features(path.name, source, sha256, net.spec, net.weights, net.licence, net.pixels)
 
 
-def fold_head(matrix: Array, bias: Array) -> tuple[Array, Array]:
-    """The small 1x1 convolution that has the Gram distances of a large linear head.
+def write_features(path: Path, features: Features) -> None:
+    """Write a features file; equal features give equal bytes.
 
-    For h = A f + b, the distance of two Grams of h is that of two Grams of L [f; 1] whenever
-    L^T L = [A b]^T [A b], for |M X M^T| depends on M^T M alone. L is the symmetric root, of
-    channels + 1 rows instead of the head's 64 to 512.
-
-    Shape:  (head, C), (head,) -> weight (C + 1, C, 1, 1), bias (C + 1,)
+    Raises OutputError if it cannot be written; nothing is left behind then.
     """
-    full = np.concatenate([matrix, bias[:, None]], axis=1).astype(np.float64)
-    values, vectors = np.linalg.eigh(full.T @ full)
-    root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    return root[:, :-1, None, None].astype(np.float32), root[:, -1].astype(np.float32)
+    header = {
+        "kind": KIND,
+        "format": FORMAT,
+        "source": features.source,
+        "licence": features.licence,
+        "pixels": features.pixels,
+        "padding": features.spec.padding,
+        "pooling": features.spec.pooling,
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_archive(path, header, features.weights)
 
 
-def _from_rgb_0_to_1(matrix: Array, bias: Array) -> dict[str, Array]:
-    """The ``input`` convolution for x, from one for RGB in 0..1: RGB = (x + mean) / 255."""
-    per_unit = matrix.astype(np.float64) / 255
+def convert(
+    path: Path, out: Path | None = None, pixels: str | None = None, overwrite: bool = False
+) -> Path:
+    """Check a file of weights and write it as a features file; where, is returned.
+
+    Without ``out`` it goes to the cache: as vgg19 if it has the full VGG-19's widths, or else by its
+    own name. Raises WeightsError if it is no VGG, OutputError if something is there already.
+    """
+    features = read_features(path, pixels)
+    if out is None:
+        is_full = features.spec.widths == FULL_WIDTHS and not any(features.spec.heads)
+        name = "vgg19" if is_full else path.stem
+        if name in ("small", "random") or (name == "vgg19" and not is_full):
+            raise OutputError(f"{path}: {name} is the name of other features; add --out FILE.npz")
+        out = cache_path(name)
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out}: exists already; add --overwrite to replace it")
+    write_features(out, features)
+    return out
+
+
+def describe(features: Features) -> dict[str, str]:
+    """What `features info` shows, by its headings."""
+    spec = features.spec
+
+    def numbers(values: tuple[int, ...]) -> str:
+        return " ".join(map(str, values))
+
     return {
-        "input_weight": per_unit[:, :, None, None].astype(np.float32),
-        "input_bias": (per_unit @ PIXEL_MEAN + bias).astype(np.float32),
+        "name": features.name,
+        "source": features.source,
+        "licence": features.licence,
+        "sha256": features.sha256,
+        "pixels": features.pixels,
+        "widths": numbers(spec.widths),
+        "heads": numbers(spec.heads) if any(spec.heads) else "none",
+        "padding": spec.padding,
+        "pooling": spec.pooling,
+        "parameters": str(features.parameters),
     }
 
 
-def _check(path: Path, arrays: Mapping[str, npt.NDArray[Any]], layers: list[str]) -> None:
-    """Raise WeightsError unless the arrays are those of the layers, of numbers, and finite."""
-    wanted = {f"{layer}_{part}" for layer in layers for part in ("weight", "bias")}
-    for problem, names in (
-        ("missing", wanted - arrays.keys()),
-        ("unknown", arrays.keys() - wanted),
-        ("not finite numbers", {k for k in wanted & arrays.keys() if not _is_finite(arrays[k])}),
-    ):
-        if names:
-            shown = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
-            raise WeightsError(f"--features {path}: {len(names)} arrays {problem}: {shown}")
-    if arrays["input_weight"].shape != (3, 3, 1, 1) or arrays["input_bias"].shape != (3,):
-        raise WeightsError(
-            f"--features {path}: input_weight is not a 1x1 convolution of 3 channels"
-        )
+def _is_ours(data: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return "header.json" in archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
 
 
-def _is_finite(array: npt.NDArray[Any]) -> bool:
-    return bool(np.issubdtype(array.dtype, np.floating)) and bool(np.isfinite(array).all())
+def _read_ours(path: Path, sha256: str) -> Features:
+    header, arrays, _ = read_archive(path, WeightsError, "a features file")
+    if header.get("kind") != KIND:
+        raise WeightsError(f"{path}: not a features file, but some other of neuralart's")
+    if header.get("format") != FORMAT:
+        raise WeightsError(f"{path}: of another version of neuralart; convert the original again")
+    words = {key: str(header.get(key)) for key in _WORDS}
+    if words["padding"] not in ("zero", "reflect") or words["pooling"] not in ("max", "avg"):
+        raise WeightsError(f"{path}: damaged, or not a features file")
+    heads = [layer for layer in STYLE_LAYERS if f"head_{layer}_weight" in arrays]
+    layers = ["input", *(f"conv{name}" for _, name in CONVS), *(f"head_{layer}" for layer in heads)]
+    check_names(path, arrays, {f"{layer}_{part}" for layer in layers for part in PARTS})
+    widths = check_convs(path, arrays)
+    channels = dict(zip(STYLE_LAYERS, widths, strict=True))
+    outputs = {layer: arrays[f"head_{layer}_weight"].shape[:1] for layer in heads}
+    shapes: dict[str, tuple[int, ...]] = {"input_weight": (3, 3, 1, 1), "input_bias": (3,)}
+    for layer, out in outputs.items():
+        shapes[f"head_{layer}_weight"] = (*out, channels[layer], 1, 1)
+        shapes[f"head_{layer}_bias"] = out
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise WeightsError(f"{path}: {name} is {arrays[name].shape}, not {shape}")
+    spec = VggSpec(
+        widths,
+        words["padding"],
+        words["pooling"],
+        tuple(outputs[layer][0] if layer in heads else 0 for layer in STYLE_LAYERS),
+    )
+    weights = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    return Features(
+        path.name, words["source"], sha256, spec, weights, words["licence"], words["pixels"]
+    )

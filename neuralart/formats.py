@@ -101,7 +101,17 @@ def _read_safetensors(data: bytes) -> Arrays:
 
 _LIST = 0x112
 _MAGIC_V1, _MAGIC_V2, _MAGIC_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
-_MXNET = {0: "<f4", 1: "<f8", 2: "<f2", 3: "|u1", 4: "<i4", 5: "|i1", 6: "<i8", 7: "|b1", 12: BFLOAT16}
+_MXNET = {
+    0: "<f4",
+    1: "<f8",
+    2: "<f2",
+    3: "|u1",
+    4: "<i4",
+    5: "|i1",
+    6: "<i8",
+    7: "|b1",
+    12: BFLOAT16,
+}
 
 
 def _read_params(data: bytes) -> Arrays:
@@ -173,5 +183,5 @@ def _read_h5(data: bytes) -> Arrays:
 
     with h5py.File(io.BytesIO(data), "r") as file:
         # A whole model has its optimiser's arrays beside these.
-        (file["model_weights"] if "model_weights" in file else file).visititems(visit)
+        file.get("model_weights", file).visititems(visit)
     return arrays

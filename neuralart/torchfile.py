@@ -35,18 +35,18 @@ _STORAGES = {
 }  # fmt: skip
 
 
-class CarriesCode(Exception):  # noqa: N818 - it is caught and told as a WeightsError
+class CarriesCode(Exception):
     """The pickle names something that a state_dict has no need of."""
 
 
 class _Storage(NamedTuple):
-    """Where a tensor's numbers are: ``count`` of a kind from ``start`` on in the storage ``key``."""
+    """Where a tensor's numbers are: ``length`` of a kind from ``start`` on in the storage ``key``."""
 
     kind: str
     key: str
     total: int
     start: int
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):

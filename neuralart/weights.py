@@ -50,7 +50,9 @@ class Pixels:
         """The ``input`` convolution: the same for x, which is RGB minus `PIXEL_MEAN`."""
         return {
             "input_weight": self.scale[:, :, None, None].astype(np.float32),
-            "input_bias": (self.scale @ PIXEL_MEAN + self.shift).astype(np.float32),
+            "input_bias": (self.scale @ PIXEL_MEAN.astype(np.float64) + self.shift).astype(
+                np.float32
+            ),
         }
 
 
@@ -60,6 +62,7 @@ def unit_rgb(words: str, matrix: npt.NDArray[Any], bias: npt.NDArray[Any]) -> Pi
 
 
 _IMAGENET_MEAN, _IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+_CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32).astype(np.float64)
 
 PIXELS = {
     "imagenet": unit_rgb(
@@ -67,9 +70,9 @@ PIXELS = {
         np.diag(1 / _IMAGENET_STD),
         -_IMAGENET_MEAN / _IMAGENET_STD,
     ),
-    "rgb": Pixels("RGB in 0..255, minus 123.68, 116.779, 103.939", np.eye(3), -PIXEL_MEAN),
+    "rgb": Pixels("RGB in 0..255, minus 123.68, 116.779, 103.939", np.eye(3), -_CAFFE_MEAN),
     "bgr": Pixels(
-        "BGR in 0..255, minus 103.939, 116.779, 123.68", np.eye(3)[::-1], -PIXEL_MEAN[::-1]
+        "BGR in 0..255, minus 103.939, 116.779, 123.68", np.eye(3)[::-1], -_CAFFE_MEAN[::-1]
     ),
 }
 """Conventions by the names that ``--pixels`` takes."""
@@ -144,9 +147,7 @@ class Net:
     pixels: str
 
 
-def recognise(
-    path: Path, arrays: Mapping[str, npt.NDArray[Any]], pixels: str | None = None
-) -> Net:
+def recognise(path: Path, arrays: Mapping[str, npt.NDArray[Any]], pixels: str | None = None) -> Net:
     """The VGG that a file's arrays are.
 
     ``pixels`` is a name in `PIXELS`, for weights that bear names of another family than their own.

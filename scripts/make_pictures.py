@@ -23,10 +23,13 @@ PHOTOS = (
     "rocket.jpg",
 )
 
-NIGHT = np.array([(24, 38, 84), (37, 66, 132), (62, 104, 166), (110, 152, 190), (18, 26, 52)])  # RGB
+NIGHT = np.array(
+    [(24, 38, 84), (37, 66, 132), (62, 104, 166), (110, 152, 190), (18, 26, 52)]
+)  # RGB
 LIGHT = np.array([(248, 214, 92), (236, 178, 60), (250, 240, 170)])
 WHIRLS = 9
 STROKES = 9000
+WIND = np.array([0.0, 0.12])
 
 
 def paint(height: int = 384, width: int = 512, seed: int = 4) -> np.ndarray:
@@ -51,7 +54,7 @@ def paint(height: int = 384, width: int = 512, seed: int = 4) -> np.ndarray:
             distance = np.linalg.norm(away, axis=1, keepdims=True) + 1e-6
             pull = np.exp(-distance / radii[:, None]) * spins[:, None]
             turn = np.stack([-away[:, 1], away[:, 0]], axis=1) / distance
-            way = (pull * turn).sum(axis=0) + (0.0, 0.12)  # a wind where no whirl is near
+            way = (pull * turn).sum(axis=0) + WIND  # a wind where no whirl is near
             track.append(track[-1] + 2.4 * way / (np.linalg.norm(way) + 1e-6))
         line = np.array(track)[:, ::-1].round().astype(np.int32)
         thickness = int(rng.integers(2, 5))

@@ -148,7 +148,9 @@ def folded(weights: Arrays) -> Arrays:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--teacher", required=True, help="VGG features: a name or a file")
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
     parser.add_argument("--out", required=True, type=Path, help="file to write")
@@ -163,10 +165,10 @@ def main() -> None:
     module = student_module(teacher, VggSpec(WIDTHS, "zero", "max", heads), shape)
     adam = mx.optimizer.Adam(rescale_grad=1.0)
     checkpoint = options.out.with_suffix(".checkpoint")
-    weights, moments, step = initial_weights(module, features), {}, 0
+    weights, moments, done = initial_weights(module, features), {}, 0
     if checkpoint.exists():
         header, arrays, _ = read_archive(checkpoint, ModelError, "a checkpoint of this script")
-        step = header["step"]
+        done = header["step"]
         weights = {k[2:]: v for k, v in arrays.items() if k.startswith("w/")}
         moments = {k[2:]: v for k, v in arrays.items() if k.startswith("m/")}
     module.init_params(arg_params={k: mx.nd.array(v) for k, v in weights.items()})
@@ -176,11 +178,11 @@ def main() -> None:
         if f"{name}.0" in moments:
             module._updater.states[i] = tuple(mx.nd.array(moments[f"{name}.{j}"]) for j in (0, 1))
             module._updater.states_synced[i] = True
-            adam._index_update_count[i] = step
-    adam.num_update = step
+            adam._index_update_count[i] = done
+    adam.num_update = done
 
     begin, sums = time.monotonic(), np.zeros(len(TAPS))
-    for step, x in zip(range(step, options.steps), batches(photos, step), strict=False):
+    for step, x in zip(range(done, options.steps), batches(photos, done), strict=False):
         fall = 0.5 + 0.5 * math.cos(math.pi * step / options.steps)
         adam.lr = RATE * min(1, (step + 1) / WARM_UP) * (0.005 + 0.995 * fall)
         module.forward(mx.io.DataBatch([mx.nd.array(x)], teacher(x)), is_train=True)

@@ -1,0 +1,151 @@
+"""How faithful and how fast a small VGG is, beside its teacher and the full VGG-19 topology, in one run.
+
+  python benchmarks/features.py --teacher vgg19.npz --data photos/ --style starry.jpg --style wave.jpg \\
+      --model runs/starry
+
+Faithful: the rank correlation (Spearman) of its style and content distances with the teacher's, on the 40
+photos that scripts/train_features.py keeps out, as they are and distorted, blurred, noisy, recoloured, and
+stylized by --model. Fast: seconds for losses and data gradient, the nets taking turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from neuralart.engine import mx
+from neuralart.features import Features, load_features, random_features
+from neuralart.images import Image, read_image, resize_shorter_edge, to_image, to_x
+from neuralart.model import load_model
+from neuralart.modules.painter import Painter
+from neuralart.modules.perceptual import LossWeights, Perceptual
+from neuralart.photos import Photos
+
+EDGE_PX = 256
+SEED, HELD_OUT = 11, 40  # as in scripts/train_features.py
+FULL_WIDTHS = (64, 128, 256, 512, 512)
+ROUNDS = 12
+
+
+def versions(image: Image, painter: Painter | None, seed: int) -> Iterator[tuple[str, Image]]:
+    """(kind, picture): the photo, and what may become of it."""
+    rng = np.random.default_rng([7, seed])
+    yield "photo", image
+    for sigma in (1, 3):
+        yield "blurred", cv2.GaussianBlur(image, (0, 0), sigma)
+    for deviation in (10, 40):
+        noise = rng.normal(0, deviation, image.shape)
+        yield "noisy", (image + noise).clip(0, 255).astype(np.uint8)
+    for _ in range(2):
+        mix = np.eye(3) + rng.normal(0, 0.3, (3, 3))
+        recoloured = (image.astype(float) - 128) @ mix.T + rng.uniform(90, 170, 3)
+        yield "recoloured", recoloured.clip(0, 255).astype(np.uint8)
+    rows, columns = np.mgrid[0:EDGE_PX, 0:EDGE_PX].astype(np.float32)
+    for strength in (3, 9):
+        down = rows + strength * np.sin(columns / 17).astype(np.float32)
+        right = columns + strength * np.cos(rows / 23).astype(np.float32)
+        yield (
+            "distorted",
+            cv2.remap(image, right, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT),
+        )
+    if painter is not None:
+        x = to_x(image)
+        for painted in painter.paint(x, painter.measure(x)):
+            yield "stylized", to_image(painted)
+
+
+def ranks(values: list[float]) -> np.ndarray:
+    return np.argsort(np.argsort(values))
+
+
+def spearman(a: list[float], b: list[float]) -> float:
+    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
+
+
+Distances = dict[str, dict[str, list[float]]]
+
+
+def distances(
+    features: Features, photos: Photos, styles: list[Path], painter: Painter | None
+) -> Distances:
+    """Style distances to every painting and content distance to the photo, by kind of picture."""
+    found: Distances = defaultdict(lambda: defaultdict(list))
+    for style in styles:
+        loss = Perceptual(features, LossWeights(), mx.cpu())
+        loss.set_style(to_x(resize_shorter_edge(read_image(style), EDGE_PX)))
+        for seed, photo in enumerate(photos.held_out):
+            loss.set_content(to_x(photo))
+            for kind, image in versions(photo, painter, seed):
+                losses, _ = loss.score(to_x(image))
+                found[f"style {style.stem}"][kind].append(losses["style"])
+                if style == styles[0] and kind != "photo":
+                    found["content"][kind].append(losses["content"])
+    return found
+
+
+def seconds(nets: dict[str, Features], edge_px: int) -> dict[str, float]:
+    """Median seconds of a net for losses and gradient, all nets taking turns."""
+    x = np.random.default_rng(0).normal(0, 50, (1, 3, edge_px, edge_px)).astype(np.float32)
+    losses = {
+        name: Perceptual(features, LossWeights(), mx.cpu()) for name, features in nets.items()
+    }
+    for loss in losses.values():
+        loss.set_style(x)
+        loss.set_content(x)
+        loss.score(x)
+    taken = defaultdict(list)
+    for _ in range(ROUNDS):
+        for name, loss in losses.items():
+            begin = time.perf_counter()
+            loss.score(x)
+            taken[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--small", default="small")
+    parser.add_argument("--teacher", required=True)
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--style", required=True, type=Path, action="append", dest="styles")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--no-timing", action="store_true")
+    options = parser.parse_args()
+
+    small, teacher = load_features(options.small), load_features(options.teacher)
+    photos = Photos(options.data, EDGE_PX, SEED, HELD_OUT)
+    painter = load_model(options.model).painter(mx.cpu()) if options.model else None
+    got = distances(small, photos, options.styles, painter)
+    want = distances(teacher, photos, options.styles, painter)
+    kinds = list(got[f"style {options.styles[0].stem}"])
+    lines = [f"Spearman on {len(photos.held_out)} photos | all | " + " | ".join(kinds)]
+    for what in got:
+        together = spearman(
+            list(itertools.chain(*got[what].values())), list(itertools.chain(*want[what].values()))
+        )
+        each = [
+            f"{spearman(got[what][k], want[what][k]):.3f}" if k in got[what] else "-" for k in kinds
+        ]
+        lines.append(f"{what} | {together:.3f} | " + " | ".join(each))
+    if not options.no_timing:
+        nets = {"small": small, "teacher": teacher, "full": random_features(widths=FULL_WIDTHS)}
+        lines.append("seconds for loss and gradient | 256 px | 512 px | parameters")
+        timed = {edge: seconds(nets, edge) for edge in (256, 512)}
+        for name, features in nets.items():
+            size = sum(array.size for array in features.weights.values())
+            lines.append(f"{name} | {timed[256][name]:.3f} | {timed[512][name]:.3f} | {size:,}")
+    print("\n".join(f"| {line} |" for line in lines))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
