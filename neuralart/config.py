@@ -51,7 +51,9 @@ class TrainConfig:
         None, help="Folder of the run; by default runs/NAME-OF-THE-STYLE.", unit="FOLDER"
     )
     features: str = option(
-        "random", help="VGG features that measure: a file of weights, or random.", unit="NAME|FILE"
+        "random",
+        help="VGG features that measure: small, vgg19, random, or a file of weights.",
+        unit="NAME|FILE",
     )
     chain: str = option(
         "conv,deconv,deconv,conv", help="Kinds of the generators in order.", unit="KIND,KIND,..."
