@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import re
 import struct
 import zipfile
@@ -32,7 +33,7 @@ KNOWN = "torch .pth, .safetensors, MXNet .params, Keras .h5 or .npz"
 
 # What broken bytes make the readers raise; a RuntimeError is zipfile's for an encrypted member.
 _BROKEN = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, StopIteration,
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, StopIteration, pickle.UnpicklingError,
     TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
