@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ __all__ = ["Array", "Features", "fold_head", "load_features", "random_features",
 
 FORMAT = 1
 KIND = "neuralart features"
+
+# torchvision and MXNet's model zoo name a file by the first eight digits of its SHA-256, or SHA-1.
+_CHECKSUM = re.compile(r"-(?P<digits>[0-9a-f]{8})\.(?P<form>pth|params)$")
 
 _WORDS = ("source", "licence", "pixels", "padding", "pooling")
 
@@ -106,7 +110,7 @@ def load_features(name: str) -> Features:
             raise WeightsError(
                 f"features {name}: no such file, and no name of features ({', '.join(known)})"
             )
-        return read_features(Path(name))
+        return _read_as_named(Path(name))
     if entry.path is None:
         return random_features()
     if not entry.is_there and name == "vgg19":
@@ -179,6 +183,23 @@ def read_features(path: Path, pixels: str | None = None) -> Features:
     return Features(path.name, source, sha256, net.spec, net.weights, net.licence, net.pixels)
 
 
+def _read_as_named(path: Path, pixels: str | None = None) -> Features:
+    """`read_features`, of a file whose checksum begins as its name says, if its name says it."""
+    features = read_features(path, pixels)
+    match = _CHECKSUM.search(path.name)
+    if match is None:
+        return features
+    kind, digest = "SHA-256", features.sha256
+    if match["form"] == "params":
+        kind, digest = "SHA-1", hashlib.sha1(path.read_bytes()).hexdigest()
+    if not digest.startswith(match["digits"]):
+        raise WeightsError(
+            f"{path}: its {kind} is {digest[:8]}..., not {match['digits']}... as its name says: damaged, or "
+            "another file; fetch it again, or give it another name to use it as it is"
+        )
+    return features
+
+
 def write_features(path: Path, features: Features) -> None:
     """Write a features file; equal features give equal bytes.
 
@@ -208,7 +229,7 @@ def convert(
     Without ``out`` it goes to the cache: as vgg19 if it has the full VGG-19's widths, or else by its
     own name. Raises WeightsError if it is no VGG, OutputError if something is there already.
     """
-    features = read_features(path, pixels)
+    features = _read_as_named(path, pixels)
     if out is None:
         is_full = features.spec.widths == FULL_WIDTHS and not any(features.spec.heads)
         name = "vgg19" if is_full else path.stem

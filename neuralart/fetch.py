@@ -137,7 +137,7 @@ def _first_that_gives(mirrors: list[Mirror], folder: Path, say: Callable[[str], 
                 features, source=f"{mirror.source}, {mirror.checksum}", licence=mirror.licence
             )
     raise WeightsError(
-        f"cannot fetch {NAME} ({'; '.join(reasons)}); fetch {MIRRORS[0].file} by hand and run `neuralart "
+        f"cannot fetch {NAME} ({'; '.join(reasons)}); fetch {MIRRORS[0].url} by hand and run `neuralart "
         f"features convert {MIRRORS[0].file}`, which puts it in {cache_path(NAME).parent}; "
         "--features small and random need no download"
     )

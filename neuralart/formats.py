@@ -139,7 +139,7 @@ def _read_params(data: bytes) -> Arrays:
         new = magic in (_MAGIC_V1, _MAGIC_V2, _MAGIC_V3)
         # In the first generation there is no magic number, and the number of axes in its place.
         (axes,) = take("i") if new else (magic,)
-        if not 0 < axes <= 32:
+        if axes < 1:
             raise ValueError("an array without a shape")
         shape = take(f"{axes}{'q' if new else 'I'}")
         _, _, flag = take("iii")

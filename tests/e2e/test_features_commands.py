@@ -174,6 +174,17 @@ def test_fetch_that_fails_leaves_nothing_and_starts_anew(
     assert left_in(cache) == ["vgg19.npz"]
 
 
+def test_fetch_of_a_zip_with_other_weights(server: Server, cache: Path, tmp_path: Path) -> None:
+    server.behaviour[PTH] = ["404"]
+    packed = io.BytesIO()
+    write_params(tmp_path / "other.params", torch_names(tiny_vgg(7)), 2)
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(tmp_path / "other.params", "vgg19-ad2f660d.params")
+    server.files[ZIP] = packed.getvalue()
+    fails(run_cli("features", "fetch", "--url", server.url), 1, f"{ZIP}: another checksum")
+    assert left_in(cache) == []
+
+
 def test_fetch_tries_again(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "TRIES", 3)
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
@@ -283,10 +294,23 @@ def test_convert_keeps_the_full_vgg19_as_vgg19(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "FULL_WIDTHS", (4, 5, 6, 7, 8))
-    write_torch_legacy(tmp_path / PTH, torch_names(tiny_vgg(4)))
-    result = run_cli("features", "convert", tmp_path / PTH)
+    write_torch_legacy(tmp_path / "a.pth", torch_names(tiny_vgg(4)))
+    result = run_cli("features", "convert", tmp_path / "a.pth")
     assert result.stdout == f"{cache / 'vgg19.npz'}\n"
     assert is_net(cache, 4)
+
+
+@pytest.mark.parametrize("form", ["pth", "params"])
+def test_a_checksum_in_a_files_name_is_checked(cache: Path, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"vgg19-01234567.{form}"
+    write_params(path, torch_names(tiny_vgg()), 2)
+    fails(run_cli("features", "convert", path), 1, "not 01234567... as its name says", "again")
+    fails(run_cli("features", "info", path), 1, "as its name says")
+    assert left_in(cache) == []
+    data = path.read_bytes()
+    digest = (hashlib.sha1 if form == "params" else hashlib.sha256)(data).hexdigest()
+    path = path.rename(tmp_path / f"vgg19-{digest[:8]}.{form}")
+    assert run_cli("features", "convert", path).stdout == f"{cache / path.stem}.npz\n"
 
 
 @pytest.mark.parametrize("name", ["small", "random", "vgg19"])
