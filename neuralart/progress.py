@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ class Progress:
 
     def __init__(self, metrics: Path, metrics_bytes: int, done: int, total: int) -> None:
         """Go on after ``metrics_bytes`` of the file: what a killed run wrote past its checkpoint goes."""
-        try:
+        self._path = metrics
+        with self._writing():
             self._file = metrics.open("ab")
             self._file.truncate(metrics_bytes)
-        except OSError as error:
-            raise OutputError(f"{metrics}: cannot be written: {error.strerror or error}") from None
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -35,6 +35,15 @@ class Progress:
             dynamic_ncols=True,
         )
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self._path}: cannot be written: {error.strerror or error}"
+            ) from None
+
     def step(self, phase: str, step: int, totals: Mapping[str, float]) -> None:
         """One step is done; ``totals`` are the total losses of the stages that learn, by name."""
         self._bar.set_description(phase, refresh=False)
@@ -43,11 +52,13 @@ class Progress:
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl."""
-        self._file.write(json.dumps(entry).encode() + b"\n")
+        with self._writing():
+            self._file.write(json.dumps(entry).encode() + b"\n")
 
     def metrics_bytes(self) -> int:
         """How long metrics.jsonl is, all written."""
-        self._file.flush()
+        with self._writing():
+            self._file.flush()
         return self._file.tell()
 
     def say(self, line: str) -> None:

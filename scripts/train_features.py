@@ -25,7 +25,7 @@ import numpy as np
 
 from neuralart.engine import mx, settle
 from neuralart.errors import ModelError
-from neuralart.features import Features, fold_head, load_features
+from neuralart.features import Features, fold_head, load_features, write_features
 from neuralart.files import Arrays, read_archive, write_archive
 from neuralart.images import X, to_image, to_x
 from neuralart.photos import Photos
@@ -37,8 +37,9 @@ CROP_PX = 128
 BATCH = 4
 HELD_OUT = 40
 SEED = 11
-RATE = 2e-3
-WARM_UP = 200
+INPUT_SCALE = 64
+RATE = 3e-3
+WARM_UP = 50
 SAVE_EVERY = 500
 TAPS = (*STYLE_LAYERS, CONTENT_LAYER)
 
@@ -78,7 +79,11 @@ def batches(photos: Photos, step: int) -> Iterator[X]:
 
 
 class Teacher:
-    """What the student has to say of a batch: the maps behind the style heads, and relu4_2."""
+    """What the student has to say of a batch: the maps behind the style heads, and relu4_2.
+
+    Each tap is brought to a spread of 1, which the losses that the student is for, being relative, do not
+    see, and the heads' channels to a mean of 0, which `folded` gives back to the student's heads.
+    """
 
     def __init__(self, features: Features, shape: tuple[int, ...]) -> None:
         maps, taps = style_maps(mx.sym.Variable("x"), features.spec, [CONTENT_LAYER])
@@ -89,12 +94,32 @@ class Teacher:
         self.module.init_params(
             arg_params={k: v for k, v in weights.items() if k in symbol.list_arguments()}
         )
+        self.scales = [1.0] * len(TAPS)
+        self.means: list[Any] = [0.0] * len(TAPS)
         self.shapes = dict(zip(TAPS, symbol.infer_shape(x=shape)[1], strict=True))
 
     def __call__(self, x: X) -> list[Any]:
         self.module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
         settle()
-        return [out.copy() for out in self.module.get_outputs()]
+        outputs = self.module.get_outputs()
+        return [
+            mx.nd.broadcast_sub(out, mean) / scale if tap != CONTENT_LAYER else out / scale
+            for tap, out, mean, scale in zip(TAPS, outputs, self.means, self.scales, strict=True)
+        ]
+
+    def standardise(self, x: X) -> None:
+        """Measure means and spreads on a batch."""
+        self.means = [mx.nd.zeros((1, 1, 1, 1))] * len(TAPS)
+        outputs = self(x)
+        self.means = [out.mean(axis=(0, 2, 3), keepdims=True) for out in outputs]
+        self.scales = [
+            float((out - mean).square().mean().sqrt().asscalar())
+            for out, mean in zip(
+                outputs,
+                (m.broadcast_to(o.shape) for m, o in zip(self.means, outputs, strict=True)),
+                strict=True,
+            )
+        ]
 
 
 def student_module(teacher: Teacher, spec: VggSpec, shape: tuple[int, ...]) -> Any:
@@ -121,28 +146,28 @@ def student_module(teacher: Teacher, spec: VggSpec, shape: tuple[int, ...]) -> A
 
 
 def initial_weights(module: Any, features: Features) -> Arrays:
-    """He et al. 2015; the input convolution takes the teacher's pixel convention."""
+    """He et al. 2015; the input convolution is the teacher's, brought from 0..255 units to about 1, or
+    Adam's steps, which are as large for every weight, would be too large for conv1_1's."""
     rng = np.random.default_rng(SEED)
     weights: Arrays = {}
     for name, array in module._exec_group.execs[0].arg_dict.items():
         if name.startswith("input"):
-            weights[name] = features.weights[name]
+            weights[name] = features.weights[name] / INPUT_SCALE
         elif name.endswith("_weight"):
             deviation = math.sqrt(2 / math.prod(array.shape[1:]))
-            if name.startswith("conv1_1"):
-                deviation /= 64  # the net's input is in 0..255 units
             weights[name] = (deviation * rng.standard_normal(array.shape)).astype(np.float32)
         elif name.endswith("_bias"):
             weights[name] = np.zeros(array.shape, np.float32)
     return weights
 
 
-def folded(weights: Arrays) -> Arrays:
+def folded(weights: Arrays, teacher: Teacher) -> Arrays:
     """The student's weights with its heads as small as its own layers allow."""
     out = {k: v for k, v in weights.items() if not k.startswith("head")}
-    for layer in STYLE_LAYERS:
+    for layer, mean, scale in zip(STYLE_LAYERS, teacher.means, teacher.scales, strict=False):
         head = f"head_{layer}"
-        matrix, bias = weights[f"{head}_weight"][:, :, 0, 0], weights[f"{head}_bias"]
+        matrix = weights[f"{head}_weight"][:, :, 0, 0]
+        bias = weights[f"{head}_bias"] + mean.asnumpy().ravel() / scale
         out[f"{head}_weight"], out[f"{head}_bias"] = fold_head(matrix, bias)
     return out
 
@@ -161,9 +186,10 @@ def main() -> None:
     photos = Photos(options.data, CROP_PX, SEED, HELD_OUT)
     shape = (BATCH, 3, CROP_PX, CROP_PX)
     teacher = Teacher(features, shape)
+    teacher.standardise(next(batches(photos, 0)))
     heads = tuple(teacher.shapes[layer][1] for layer in STYLE_LAYERS)
     module = student_module(teacher, VggSpec(WIDTHS, "zero", "max", heads), shape)
-    adam = mx.optimizer.Adam(rescale_grad=1.0)
+    adam = mx.optimizer.Adam(rescale_grad=1 / BATCH)
     checkpoint = options.out.with_suffix(".checkpoint")
     weights, moments, done = initial_weights(module, features), {}, 0
     if checkpoint.exists():
@@ -204,7 +230,17 @@ def main() -> None:
             }
             arrays = {f"w/{k}": v for k, v in weights.items()} | states
             write_archive(checkpoint, {"step": step + 1}, arrays)
-    np.savez(options.out, **folded(weights))
+    arrays = folded(weights, teacher)
+    shipped = Features(
+        name="small",
+        source=f"trained by neuralart's scripts/train_features.py; teacher: {features.source}",
+        sha256="",
+        spec=VggSpec(WIDTHS, "zero", "max", tuple(width + 1 for width in WIDTHS)),
+        weights={name: array.astype(np.float16) for name, array in arrays.items()},
+        licence="Apache-2.0",
+        pixels=f"{features.pixels}, divided by {INPUT_SCALE}",
+    )
+    write_features(options.out, shipped)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ class Stage:
             logger=log,
         )
         self.module.bind(data_shapes=[("x", shape)], inputs_need_grad=input_gradient)
+        self.context = context
         self.input_gradient = input_gradient
         self.adam = mx.optimizer.Adam(rescale_grad=1.0)
 
@@ -104,8 +105,8 @@ class Stage:
         for i, name in enumerate(self.module._param_names):
             if f"{name}.mean" in arrays:
                 self.module._updater.states[i] = (
-                    mx.nd.array(arrays[f"{name}.mean"]),
-                    mx.nd.array(arrays[f"{name}.variance"]),
+                    mx.nd.array(arrays[f"{name}.mean"], ctx=self.context),
+                    mx.nd.array(arrays[f"{name}.variance"], ctx=self.context),
                 )
                 self.module._updater.states_synced[i] = True
                 self.adam._index_update_count[i] = updates
