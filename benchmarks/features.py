@@ -23,7 +23,15 @@ import numpy as np
 
 from neuralart.engine import mx
 from neuralart.features import Features, load_features, random_features
-from neuralart.images import Image, read_image, resize_shorter_edge, to_image, to_x
+from neuralart.images import (
+    Image,
+    contact_sheet,
+    read_image,
+    resize_shorter_edge,
+    to_image,
+    to_x,
+    write_image,
+)
 from neuralart.model import load_model
 from neuralart.modules.painter import Painter
 from neuralart.modules.perceptual import LossWeights, Perceptual
@@ -33,6 +41,8 @@ EDGE_PX = 256
 SEED, HELD_OUT = 11, 40  # as in scripts/train_features.py
 FULL_WIDTHS = (64, 128, 256, 512, 512)
 ROUNDS = 12
+ITERATIONS = 200
+PIXEL_RATE = 0.02 * 255
 
 
 def versions(image: Image, painter: Painter | None, seed: int) -> Iterator[tuple[str, Image]]:
@@ -110,6 +120,22 @@ def seconds(nets: dict[str, Features], edge_px: int) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
+def optimise(features: Features, photo: Image, style: Image) -> Image:
+    """The photo after `ITERATIONS` steps of Adam on its pixels (Gatys et al. 2016, with Kingma and Ba's)."""
+    loss = Perceptual(features, LossWeights(), mx.cpu())
+    loss.set_style(to_x(style))
+    x = to_x(photo)
+    loss.set_content(x)
+    mean = variance = np.float32(0)
+    for step in range(1, ITERATIONS + 1):
+        _, d_x = loss.score(x)
+        mean = 0.9 * mean + 0.1 * d_x
+        variance = 0.999 * variance + 0.001 * d_x**2
+        way = mean / (1 - 0.9**step) / (np.sqrt(variance / (1 - 0.999**step)) + 1e-12)
+        x = (x - PIXEL_RATE * way).astype(np.float32)
+    return to_image(x)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -120,6 +146,12 @@ def main() -> None:
     parser.add_argument("--style", required=True, type=Path, action="append", dest="styles")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--no-timing", action="store_true")
+    parser.add_argument(
+        "--photo", type=Path, help="with --picture: what the paintings are optimised from"
+    )
+    parser.add_argument(
+        "--picture", type=Path, help="write photo, teacher's and student's painting there"
+    )
     options = parser.parse_args()
 
     small, teacher = load_features(options.small), load_features(options.teacher)
@@ -144,6 +176,11 @@ def main() -> None:
         for name, features in nets.items():
             size = sum(array.size for array in features.weights.values())
             lines.append(f"{name} | {timed[256][name]:.3f} | {timed[512][name]:.3f} | {size:,}")
+    if options.picture:
+        photo = resize_shorter_edge(read_image(options.photo), EDGE_PX)
+        style = resize_shorter_edge(read_image(options.styles[0]), EDGE_PX)
+        painted = [optimise(features, photo, style) for features in (teacher, small)]
+        write_image(options.picture, contact_sheet([[photo, *painted]]))
     print("\n".join(f"| {line} |" for line in lines))  # noqa: T201
 
 

@@ -51,7 +51,7 @@ class TrainConfig:
         None, help="Folder of the run; by default runs/NAME-OF-THE-STYLE.", unit="FOLDER"
     )
     features: str = option(
-        "random",
+        "small",
         help="VGG features that measure: small, vgg19, random, or a file of weights.",
         unit="NAME|FILE",
     )

@@ -4,9 +4,11 @@
 
 The student has VGG-19's topology with the widths below, zero padding (a separate Pad is no oneDNN
 operator), and starts from random weights. It learns, on crops of photos and on blurred, noisy, recoloured
-and smeared versions of them, to reproduce what the teacher's style heads and its relu4_2 say of a picture;
-then its heads are folded (neuralart.features.fold_head). The same command goes on where a killed one
-stopped. 40 photos are kept out; benchmarks/features.py measures on those.
+and smeared versions of them, to reproduce what the teacher's style heads and its relu4_2 say of a picture.
+Batch normalisation makes thirteen layers learn quickly; after most of the steps it is folded into the
+convolutions, which learn on without it; at the end the heads are folded (neuralart.features.fold_head).
+The same command goes on where a killed one stopped. 40 photos are kept out; benchmarks/features.py
+measures on those.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from neuralart.files import Arrays, read_archive, write_archive
 from neuralart.images import X, to_image, to_x
 from neuralart.photos import Photos
 from neuralart.symbols.losses import content_loss
-from neuralart.symbols.vgg import CONTENT_LAYER, STYLE_LAYERS, VggSpec, style_maps
+from neuralart.symbols.vgg import CONTENT_LAYER, STYLE_LAYERS, VggSpec, conv_names, style_maps
 
 WIDTHS = (16, 32, 64, 128, 128)
 CROP_PX = 128
@@ -39,6 +41,8 @@ HELD_OUT = 40
 SEED = 11
 INPUT_SCALE = 64
 RATE = 3e-3
+NORMALISED = 0.7  # of the steps
+EPSILON = 1e-3
 WARM_UP = 50
 SAVE_EVERY = 500
 TAPS = (*STYLE_LAYERS, CONTENT_LAYER)
@@ -78,98 +82,169 @@ def batches(photos: Photos, step: int) -> Iterator[X]:
         yield np.concatenate([to_x(distorted(square, rng)) for square in squares])
 
 
+def tapped(spec: VggSpec, norm: Callable[[Any, str], Any] | None = None) -> list[Any]:
+    """The maps behind the style heads, and relu4_2, in the order of `TAPS`."""
+    heads, taps = style_maps(mx.sym.Variable("x"), spec, [CONTENT_LAYER], norm)
+    return [*heads, taps[CONTENT_LAYER]]
+
+
 class Teacher:
-    """What the student has to say of a batch: the maps behind the style heads, and relu4_2.
+    """What the student has to say of a batch.
 
     Each tap is brought to a spread of 1, which the losses that the student is for, being relative, do not
     see, and the heads' channels to a mean of 0, which `folded` gives back to the student's heads.
     """
 
-    def __init__(self, features: Features, shape: tuple[int, ...]) -> None:
-        maps, taps = style_maps(mx.sym.Variable("x"), features.spec, [CONTENT_LAYER])
-        symbol = mx.sym.Group([*maps, taps[CONTENT_LAYER]])
+    def __init__(self, features: Features, x: X) -> None:
+        symbol = mx.sym.Group(tapped(features.spec))
         self.module = mx.mod.Module(symbol, data_names=["x"], label_names=None)
-        self.module.bind(data_shapes=[("x", shape)], for_training=False)
-        weights = {k: mx.nd.array(v) for k, v in features.weights.items()}
-        self.module.init_params(
-            arg_params={k: v for k, v in weights.items() if k in symbol.list_arguments()}
-        )
-        self.scales = [1.0] * len(TAPS)
-        self.means: list[Any] = [0.0] * len(TAPS)
-        self.shapes = dict(zip(TAPS, symbol.infer_shape(x=shape)[1], strict=True))
+        self.module.bind(data_shapes=[("x", x.shape)], for_training=False)
+        used = set(symbol.list_arguments())
+        weights = {k: mx.nd.array(v) for k, v in features.weights.items() if k in used}
+        self.module.init_params(arg_params=weights)
+        outputs = self._outputs(x)
+        self.shapes = {tap: out.shape for tap, out in zip(TAPS, outputs, strict=True)}
+        self.means = [out.mean(axis=(0, 2, 3), keepdims=True) for out in outputs]
+        self.means[-1] *= 0  # relu4_2 has no head that could give it back
+        self.scales = [
+            float((out - out.mean(axis=(0, 2, 3), keepdims=True).broadcast_to(out.shape)).square().mean().sqrt().asscalar())
+            for out in outputs
+        ]  # fmt: skip
 
-    def __call__(self, x: X) -> list[Any]:
+    def _outputs(self, x: X) -> list[Any]:
         self.module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
         settle()
-        outputs = self.module.get_outputs()
+        outputs: list[Any] = self.module.get_outputs()
+        return outputs
+
+    def __call__(self, x: X) -> list[Any]:
         return [
-            mx.nd.broadcast_sub(out, mean) / scale if tap != CONTENT_LAYER else out / scale
-            for tap, out, mean, scale in zip(TAPS, outputs, self.means, self.scales, strict=True)
-        ]
-
-    def standardise(self, x: X) -> None:
-        """Measure means and spreads on a batch."""
-        self.means = [mx.nd.zeros((1, 1, 1, 1))] * len(TAPS)
-        outputs = self(x)
-        self.means = [out.mean(axis=(0, 2, 3), keepdims=True) for out in outputs]
-        self.scales = [
-            float((out - mean).square().mean().sqrt().asscalar())
-            for out, mean in zip(
-                outputs,
-                (m.broadcast_to(o.shape) for m, o in zip(self.means, outputs, strict=True)),
-                strict=True,
-            )
+            mx.nd.broadcast_sub(out, mean) / scale
+            for out, mean, scale in zip(self._outputs(x), self.means, self.scales, strict=True)
         ]
 
 
-def student_module(teacher: Teacher, spec: VggSpec, shape: tuple[int, ...]) -> Any:
+def batch_norm(out: Any, name: str) -> Any:
+    return mx.sym.BatchNorm(out, fix_gamma=False, eps=EPSILON, momentum=0.99, name=f"{name}_norm")
+
+
+class Student:
     """Bound for training; its losses are each tap's error relative to how much the teacher's varies."""
-    maps, taps = style_maps(mx.sym.Variable("x"), spec, [CONTENT_LAYER])
-    losses = [
-        content_loss(out, mx.sym.Variable(f"target_{tap}"))
-        for tap, out in zip(TAPS, [*maps, taps[CONTENT_LAYER]], strict=True)
-    ]
-    symbol = mx.sym.Group(
-        [mx.sym.BlockGrad(mx.sym.concat(*losses, dim=0)), mx.sym.MakeLoss(mx.sym.add_n(*losses))]
-    )
-    module = mx.mod.Module(
-        symbol,
-        data_names=["x"],
-        label_names=[f"target_{tap}" for tap in TAPS],
-        fixed_param_names=["input_weight", "input_bias"],
-    )
-    module.bind(
-        data_shapes=[("x", shape)],
-        label_shapes=[(f"target_{tap}", teacher.shapes[tap]) for tap in TAPS],
-    )
-    return module
+
+    def __init__(self, teacher: Teacher, normalised: bool, weights: Arrays, step: int) -> None:
+        self.normalised = normalised
+        heads = tuple(teacher.shapes[layer][1] for layer in STYLE_LAYERS)
+        spec = VggSpec(WIDTHS, "zero", "max", heads)
+        losses = [
+            content_loss(out, mx.sym.Variable(f"target_{tap}"))
+            for tap, out in zip(TAPS, tapped(spec, batch_norm if normalised else None), strict=True)
+        ]
+        each = mx.sym.BlockGrad(mx.sym.concat(*losses, dim=0))
+        self.module = mx.mod.Module(
+            mx.sym.Group([each, mx.sym.MakeLoss(mx.sym.add_n(*losses))]),
+            data_names=["x"],
+            label_names=[f"target_{tap}" for tap in TAPS],
+            fixed_param_names=["input_weight", "input_bias"],
+        )
+        self.module.bind(
+            data_shapes=[("x", (BATCH, 3, CROP_PX, CROP_PX))],
+            label_shapes=[(f"target_{tap}", teacher.shapes[tap]) for tap in TAPS],
+        )
+        names = (
+            self.module._param_names
+        )  # the updater counts parameters in this order (mxnet 1.9.1)
+        self.module.init_params(
+            arg_params={k: mx.nd.array(weights[k]) for k in names},
+            aux_params={k: mx.nd.array(weights[k]) for k in self.module._aux_names},
+        )
+        self.adam = mx.optimizer.Adam(rescale_grad=1 / BATCH)
+        self.module.init_optimizer(kvstore=None, optimizer=self.adam)
+        for i, name in enumerate(names):
+            if f"{name}.0" in weights:
+                moments = tuple(mx.nd.array(weights[f"{name}.{j}"]) for j in (0, 1))
+                self.module._updater.states[i] = moments
+                self.module._updater.states_synced[i] = True
+                self.adam._index_update_count[i] = step
+        self.adam.num_update = step
+
+    def learn(self, x: X, targets: list[Any], rate: float) -> np.ndarray:
+        self.adam.lr = rate
+        self.module.forward(mx.io.DataBatch([mx.nd.array(x)], targets), is_train=True)
+        self.module.backward()
+        self.module.update()
+        errors: np.ndarray = self.module.get_outputs()[0].asnumpy()
+        return errors
+
+    def arrays(self) -> Arrays:
+        """Weights by name, and Adam's moments as ``name.0`` and ``name.1``."""
+        settle()
+        weights, statistics = self.module.get_params()
+        arrays = {k: v.asnumpy() for k, v in {**weights, **statistics}.items()}
+        for i, pair in self.module._updater.states.items():
+            for j, moment in enumerate(pair or ()):
+                arrays[f"{self.module._param_names[i]}.{j}"] = moment.asnumpy()
+        return arrays
 
 
-def initial_weights(module: Any, features: Features) -> Arrays:
-    """He et al. 2015; the input convolution is the teacher's, brought from 0..255 units to about 1, or
-    Adam's steps, which are as large for every weight, would be too large for conv1_1's."""
+def initial_weights(features: Features, heads: list[int]) -> Arrays:
+    """He et al. 2015; the input convolution is the teacher's, brought from 0..255 units to about 1."""
     rng = np.random.default_rng(SEED)
-    weights: Arrays = {}
-    for name, array in module._exec_group.execs[0].arg_dict.items():
-        if name.startswith("input"):
-            weights[name] = features.weights[name] / INPUT_SCALE
-        elif name.endswith("_weight"):
-            deviation = math.sqrt(2 / math.prod(array.shape[1:]))
-            weights[name] = (deviation * rng.standard_normal(array.shape)).astype(np.float32)
-        elif name.endswith("_bias"):
-            weights[name] = np.zeros(array.shape, np.float32)
+    weights = {k: features.weights[k] / INPUT_SCALE for k in ("input_weight", "input_bias")}
+    channels = 3
+
+    def convolution(name: str, shape: tuple[int, ...]) -> None:
+        deviation = math.sqrt(2 / math.prod(shape[1:]))
+        weights[f"{name}_weight"] = (deviation * rng.standard_normal(shape)).astype(np.float32)
+        weights[f"{name}_bias"] = np.zeros(shape[0], np.float32)
+
+    for block, name in conv_names(STYLE_LAYERS[-1]):
+        out = WIDTHS[block - 1]
+        convolution(f"conv{name}", (out, channels, 3, 3))
+        for part, value in (("gamma", 1), ("beta", 0), ("moving_mean", 0), ("moving_var", 1)):
+            weights[f"conv{name}_norm_{part}"] = np.full(out, value, np.float32)
+        channels = out
+    for layer, width, out in zip(STYLE_LAYERS, WIDTHS, heads, strict=True):
+        convolution(f"head_{layer}", (out, width, 1, 1))
     return weights
 
 
-def folded(weights: Arrays, teacher: Teacher) -> Arrays:
+def without_norms(arrays: Arrays) -> Arrays:
+    """The same net with each normalisation, on its moving statistics, in the convolution before it."""
+    weights = {
+        k: v for k, v in arrays.items() if "_norm_" not in k and not k.endswith((".0", ".1"))
+    }
+    for _, name in conv_names(STYLE_LAYERS[-1]):
+        conv, norm = f"conv{name}", f"conv{name}_norm"
+        scale = arrays[f"{norm}_gamma"] / np.sqrt(arrays[f"{norm}_moving_var"] + EPSILON)
+        weights[f"{conv}_weight"] = arrays[f"{conv}_weight"] * scale[:, None, None, None]
+        shift = (arrays[f"{conv}_bias"] - arrays[f"{norm}_moving_mean"]) * scale
+        weights[f"{conv}_bias"] = shift + arrays[f"{norm}_beta"]
+    return weights
+
+
+def folded(arrays: Arrays, teacher: Teacher) -> Arrays:
     """The student's weights with its heads as small as its own layers allow."""
-    out = {k: v for k, v in weights.items() if not k.startswith("head")}
+    out = {
+        k: v
+        for k, v in arrays.items()
+        if k.startswith(("conv", "input")) and k[-2:] not in (".0", ".1")
+    }
     for layer, mean, scale in zip(STYLE_LAYERS, teacher.means, teacher.scales, strict=False):
         head = f"head_{layer}"
-        matrix = weights[f"{head}_weight"][:, :, 0, 0]
-        bias = weights[f"{head}_bias"] + mean.asnumpy().ravel() / scale
+        matrix = arrays[f"{head}_weight"][:, :, 0, 0]
+        bias = arrays[f"{head}_bias"] + mean.asnumpy().ravel() / scale
         out[f"{head}_weight"], out[f"{head}_bias"] = fold_head(matrix, bias)
     return out
+
+
+def rate_at(step: int, steps: int) -> float:
+    """A rise, then a cosine; a new rise where the normalisations have gone."""
+    start = int(NORMALISED * steps)
+    peak, done, length = (
+        (RATE, step, start) if step < start else (RATE / 3, step - start, steps - start)
+    )
+    fall = 0.5 + 0.5 * math.cos(math.pi * done / length)
+    return peak * min(1, (done + 1) / WARM_UP) * (0.01 + 0.99 * fall)
 
 
 def main() -> None:
@@ -179,64 +254,40 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="VGG features: a name or a file")
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
     parser.add_argument("--out", required=True, type=Path, help="file to write")
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=7000)
     options = parser.parse_args()
 
     features = load_features(options.teacher)
     photos = Photos(options.data, CROP_PX, SEED, HELD_OUT)
-    shape = (BATCH, 3, CROP_PX, CROP_PX)
-    teacher = Teacher(features, shape)
-    teacher.standardise(next(batches(photos, 0)))
-    heads = tuple(teacher.shapes[layer][1] for layer in STYLE_LAYERS)
-    module = student_module(teacher, VggSpec(WIDTHS, "zero", "max", heads), shape)
-    adam = mx.optimizer.Adam(rescale_grad=1 / BATCH)
+    teacher = Teacher(features, next(batches(photos, 0)))
     checkpoint = options.out.with_suffix(".checkpoint")
-    weights, moments, done = initial_weights(module, features), {}, 0
+    done = 0
+    arrays = initial_weights(features, [teacher.shapes[layer][1] for layer in STYLE_LAYERS])
     if checkpoint.exists():
         header, arrays, _ = read_archive(checkpoint, ModelError, "a checkpoint of this script")
         done = header["step"]
-        weights = {k[2:]: v for k, v in arrays.items() if k.startswith("w/")}
-        moments = {k[2:]: v for k, v in arrays.items() if k.startswith("m/")}
-    module.init_params(arg_params={k: mx.nd.array(v) for k, v in weights.items()})
-    module.init_optimizer(kvstore=None, optimizer=adam)
-    names = module._param_names  # the updater counts parameters in this order (mxnet 1.9.1)
-    for i, name in enumerate(names):
-        if f"{name}.0" in moments:
-            module._updater.states[i] = tuple(mx.nd.array(moments[f"{name}.{j}"]) for j in (0, 1))
-            module._updater.states_synced[i] = True
-            adam._index_update_count[i] = done
-    adam.num_update = done
+    last_normalised = int(NORMALISED * options.steps)
+    normalised = done < last_normalised
+    student = Student(teacher, normalised, arrays, done if normalised else done - last_normalised)
 
     begin, sums = time.monotonic(), np.zeros(len(TAPS))
     for step, x in zip(range(done, options.steps), batches(photos, done), strict=False):
-        fall = 0.5 + 0.5 * math.cos(math.pi * step / options.steps)
-        adam.lr = RATE * min(1, (step + 1) / WARM_UP) * (0.005 + 0.995 * fall)
-        module.forward(mx.io.DataBatch([mx.nd.array(x)], teacher(x)), is_train=True)
-        module.backward()
-        module.update()
-        sums += module.get_outputs()[0].asnumpy()
+        if student.normalised and step >= last_normalised:
+            student = Student(teacher, False, without_norms(student.arrays()), 0)
+        sums += student.learn(x, teacher(x), rate_at(step, options.steps))
         if (step + 1) % 100 == 0:
             errors = " ".join(f"{tap} {v:.3f}" for tap, v in zip(TAPS, sums / 100, strict=True))
             pace = (time.monotonic() - begin) / 100
             sys.stderr.write(f"step {step + 1}: {errors} ({pace:.3f} s a step)\n")
             begin, sums = time.monotonic(), np.zeros(len(TAPS))
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == options.steps:
-            settle()
-            weights = {k: v.asnumpy() for k, v in module.get_params()[0].items()}
-            states = {
-                f"m/{names[i]}.{j}": moment.asnumpy()
-                for i, pair in module._updater.states.items()
-                for j, moment in enumerate(pair or ())
-            }
-            arrays = {f"w/{k}": v for k, v in weights.items()} | states
-            write_archive(checkpoint, {"step": step + 1}, arrays)
-    arrays = folded(weights, teacher)
+        if (step + 1) % SAVE_EVERY == 0:
+            write_archive(checkpoint, {"step": step + 1}, student.arrays())
     shipped = Features(
         name="small",
         source=f"trained by neuralart's scripts/train_features.py; teacher: {features.source}",
         sha256="",
         spec=VggSpec(WIDTHS, "zero", "max", tuple(width + 1 for width in WIDTHS)),
-        weights={name: array.astype(np.float16) for name, array in arrays.items()},
+        weights={k: v.astype(np.float16) for k, v in folded(student.arrays(), teacher).items()},
         licence="Apache-2.0",
         pixels=f"{features.pixels}, divided by {INPUT_SCALE}",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,13 @@ def deepest(taps: Sequence[str]) -> str:
     return max(taps, key=lambda tap: tap.removeprefix("relu").removeprefix("conv"))
 
 
-def vgg(x: Any, spec: VggSpec, taps: Sequence[str]) -> dict[str, Any]:
+def vgg(
+    x: Any, spec: VggSpec, taps: Sequence[str], norm: Callable[[Any, str], Any] | None = None
+) -> dict[str, Any]:
     """Feature maps by name: ``relu4_2`` after the activation, ``conv4_2`` before it.
 
     Shape:  x (N, 3, H, W) RGB minus mean -> relu1_1 (N, widths[0], H, W), relu2_1 (N, widths[1], H/2, W/2), ...
+    ``norm(out, name)`` may put a normalisation between a convolution and its ReLU (to train a VGG).
     The weights include ``input``, a 1x1 convolution that brings x to what the net was trained on.
     """
     maps: dict[str, Any] = {}
@@ -78,17 +81,24 @@ def vgg(x: Any, spec: VggSpec, taps: Sequence[str]) -> dict[str, Any]:
             no_bias=False,
             name=f"conv{name}",
         )
+        if norm:
+            out = norm(out, f"conv{name}")
         out = maps[f"relu{name}"] = mx.sym.Activation(out, act_type="relu", name=f"relu{name}")
     return {tap: maps[tap] for tap in taps}
 
 
-def style_maps(x: Any, spec: VggSpec, taps: Sequence[str] = ()) -> tuple[list[Any], dict[str, Any]]:
+def style_maps(
+    x: Any,
+    spec: VggSpec,
+    taps: Sequence[str] = (),
+    norm: Callable[[Any, str], Any] | None = None,
+) -> tuple[list[Any], dict[str, Any]]:
     """The five maps whose Grams are the style, behind their heads, and further ``taps`` by name.
 
     Shape:  x (N, 3, H, W) -> five of (N, C, h, w), where C is the head's channels, or the layer's
             where there is no head.
     """
-    maps = vgg(x, spec, [*STYLE_LAYERS, *taps])
+    maps = vgg(x, spec, [*STYLE_LAYERS, *taps], norm)
     styles = []
     for layer, channels in zip(STYLE_LAYERS, spec.heads, strict=True):
         out = maps[layer]

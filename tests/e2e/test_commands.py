@@ -74,16 +74,18 @@ def test_learning_lowers_the_loss(train_arguments: list[object], tmp_path: Path)
         assert np.mean(totals[-3:]) < 0.9 * np.mean(totals[:3])
 
 
-def test_without_features_it_says_that_they_are_random(
+def test_training_needs_no_features_of_the_users(
     style_file: Path, photo_dir: Path, tmp_path: Path
 ) -> None:
-    result = run_cli(
-        "train", "--style", style_file, "--data", photo_dir, "--out", tmp_path / "run",
-        "--steps", 1, "--crop", 32, "--style-scale", 32, "--chain", "conv",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    assert "random VGG weights" in result.stderr
-    assert load_model(tmp_path / "run").card["features"]["name"] == "random"
+    for name, more in {"small": [], "random": ["--features", "random"]}.items():
+        result = run_cli(
+            "train", "--style", style_file, "--data", photo_dir, "--out", tmp_path / name,
+            "--steps", 1, "--crop", 32, "--style-scale", 32, "--chain", "conv", *more,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert ("random VGG weights" in result.stderr) == (name == "random")
+        card = load_model(tmp_path / name).card["features"]
+        assert card["name"] == name and len(card["sha256"]) == 64
 
 
 @pytest.mark.parametrize(
