@@ -20,7 +20,7 @@ from neuralart.errors import OutputError
 from neuralart.files import Arrays
 from neuralart.images import PIXEL_MEAN, X
 from neuralart.model import Model, load_model
-from neuralart.modules.painter import compose
+from neuralart.modules.painter import compose, framed_symbol
 from neuralart.specs import Generator
 from neuralart.symbols.generator import Norms, per_channel
 
@@ -36,12 +36,12 @@ CHECKED_SIZES = ((64, 96), (75, 53))
 def exported_symbol(specs: Sequence[Generator], statistics: str) -> Any:
     """One graph from ``data`` to the painting.
 
-    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255
+    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255; H and W more than 16
     """
     norms = Norms("instance" if statistics == "picture" else "batch")
     mean = per_channel(PIXEL_MEAN)
     x = mx.sym.broadcast_sub(mx.sym.Variable("data"), mean)
-    x = compose(x, specs, norms)[-1]
+    x = framed_symbol(x, lambda framed: compose(framed, specs, norms)[-1])
     return mx.sym.clip(mx.sym.broadcast_add(x, mean), a_min=0, a_max=255, name="painting")
 
 

@@ -20,6 +20,9 @@ ACTIVATIONS = ("none", "relu", "leaky", "tanh")
 # The picture's own channels: every generator reads and makes RGB.
 RGB = 3
 
+# A reflection is smaller than what it reflects, and the smallest --crop is 32.
+LARGEST_MARGIN = 31
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -178,8 +181,8 @@ def generator_from_dict(name: str, data: Any) -> Generator:
     if not isinstance(learn, bool) or (learn and residual == 0):
         raise ConfigError(f"{where}: learn_residual is true or false, and true needs residual > 0")
     margin = data.get("margin", 0)
-    if type(margin) is not int or margin < 0:
-        raise ConfigError(f"{where}: margin = {margin!r} is not a number of pixels")
+    if type(margin) is not int or not 0 <= margin <= LARGEST_MARGIN:
+        raise ConfigError(f"{where}: margin = {margin!r} is not in 0..{LARGEST_MARGIN} pixels")
     counts = dict.fromkeys(OPERATIONS, 0)
     layers: list[Layer] = []
     sizes: dict[str, tuple[int, int]] = {}

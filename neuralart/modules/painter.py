@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ from neuralart.specs import Generator
 from neuralart.symbols.generator import NORM_EPSILON, Norms, generator
 
 log = logging.getLogger(__name__)
+
+# A picture is painted with this much of its own reflection around it, which is cut off again: the
+# generators' own margins reach less far than their layers do, and a line of 3 pixels was left.
+FRAME_PX = 16
 
 
 def compose(
@@ -57,6 +61,20 @@ def unshare(params: Arrays, stages: int) -> Arrays:
     }
 
 
+def framed_symbol(x: Any, paint: Callable[[Any], Any]) -> Any:
+    """`Painter`'s frame inside a graph; there a picture must be larger than `FRAME_PX`."""
+    edges = (0, 0, 0, 0, *(FRAME_PX,) * 4)
+    out = paint(mx.sym.Pad(x, mode="reflect", pad_width=edges, name="frame"))
+    for axis in (2, 3):
+        out = mx.sym.slice_axis(out, axis=axis, begin=FRAME_PX, end=-FRAME_PX)
+    return out
+
+
+def _framed(x: X) -> X:
+    edges = (FRAME_PX, FRAME_PX)
+    return np.pad(x, ((0, 0), (0, 0), edges, edges), mode="reflect")
+
+
 class Painter:
     """Paints with frozen statistics: `measure` a picture, then `paint` it, or another one like it.
 
@@ -68,7 +86,6 @@ class Painter:
         self._params = params
         self._context = context
         self._multiple = math.lcm(*(spec.multiple for spec in specs))
-        self._smallest = max(spec.margin for spec in specs) + 1
         self._modules: dict[tuple[bool, bool], Any] = {}
         norms = Norms(collect=True)
         compose(mx.sym.Variable("x"), specs, norms)
@@ -79,7 +96,7 @@ class Painter:
 
         Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
         """
-        outputs = self._forward(self._enlarge(x), self._params, measure=True)
+        outputs = self._forward(_framed(x), self._params, measure=True)
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, outputs[0::2], outputs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
@@ -94,15 +111,9 @@ class Painter:
         """
         height, width = x.shape[2:]
         params = {**self._params, **statistics}
-        outputs = self._forward(self._enlarge(x), params, measure=False)
-        return [out[:, :, :height, :width] for out in outputs]
-
-    def _enlarge(self, x: X) -> X:
-        """A picture too small for the generators' margins, continued by its reflection."""
-        missing = [max(0, self._smallest - size) for size in x.shape[2:]]
-        if not any(missing):
-            return x
-        return np.pad(x, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])), mode="reflect")
+        outputs = self._forward(_framed(x), params, measure=False)
+        rows, columns = slice(FRAME_PX, FRAME_PX + height), slice(FRAME_PX, FRAME_PX + width)
+        return [out[:, :, rows, columns] for out in outputs]
 
     def _forward(self, x: X, params: Arrays, *, measure: bool) -> list[Any]:
         exact = all(size % self._multiple == 0 for size in x.shape[2:])
