@@ -143,3 +143,20 @@ class RunFolder:
 
     def _list(self) -> list[Path]:
         return sorted(self._checkpoints.glob("*-*.zip"))
+
+
+def check_same(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
+    """Raise RunError if a run that is to go on began with other options or inputs."""
+    changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
+    if changed:
+        key = changed[0]
+        raise RunError(
+            f"--resume: the run's {what} differ: {', '.join(changed)} "
+            f"(now {_short(now.get(key))}, then {_short(then.get(key))}); "
+            "use the same, or start anew with --overwrite"
+        )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

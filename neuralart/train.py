@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart import __version__, engine
-from neuralart.checkpoint import RunFolder, State
+from neuralart.checkpoint import RunFolder, State, check_same
 from neuralart.config import TrainConfig
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.features import load_features
@@ -122,8 +122,8 @@ class Training:
             record = {"options": options, "inputs": inputs, "steps": steps}
             self.run.create(record)
         else:
-            _compare("options", options, record["options"])
-            _compare("inputs", inputs, record["inputs"])
+            check_same("options", options, record["options"])
+            check_same("inputs", inputs, record["inputs"])
             saved = self.run.load()
             if saved is not None:
                 self.state, self.params, self.optimiser = saved
@@ -377,22 +377,6 @@ class _NotFiniteError(Exception):
 
 def _finite(array: npt.NDArray[Any]) -> bool:
     return bool(np.isfinite(array).all())
-
-
-def _compare(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
-    changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
-    if changed:
-        key = changed[0]
-        raise RunError(
-            f"--resume: the run's {what} differ: {', '.join(changed)} "
-            f"(now {_short(now.get(key))}, then {_short(then.get(key))}); "
-            "use the same, or start anew with --overwrite"
-        )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from neuralart.images import (
 )
 from neuralart.model import load_model
 
-EDGE_PX = 320
+EDGE_PX = 256
 
 
 def main(model: str, out: str, *photos: str) -> None:

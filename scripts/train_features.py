@@ -31,7 +31,7 @@ from neuralart.features import Features, fold_head, load_features, write_feature
 from neuralart.files import Arrays, read_archive, write_archive
 from neuralart.images import X, to_image, to_x
 from neuralart.photos import Photos
-from neuralart.symbols.losses import content_loss
+from neuralart.symbols.losses import content_loss, gram, style_loss
 from neuralart.symbols.vgg import CONTENT_LAYER, STYLE_LAYERS, VggSpec, conv_names, style_maps
 
 WIDTHS = (16, 32, 64, 128, 128)
@@ -40,12 +40,16 @@ BATCH = 4
 HELD_OUT = 40
 SEED = 11
 INPUT_SCALE = 64
-RATE = 3e-3
-NORMALISED = 0.7  # of the steps
 EPSILON = 1e-3
+
+# (name, steps, peak of the learning rate)
+PHASES = (("normalised", 4900, 3e-3), ("plain", 2100, 1e-3), ("grams", 3000, 1e-3))
+
 WARM_UP = 50
 SAVE_EVERY = 500
 TAPS = (*STYLE_LAYERS, CONTENT_LAYER)
+NAMES = (*TAPS, *(f"gram_{layer}" for layer in STYLE_LAYERS))
+GRAM_WEIGHT = 1.0
 
 
 def distorted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -92,7 +96,7 @@ class Teacher:
     """What the student has to say of a batch.
 
     Each tap is brought to a spread of 1, which the losses that the student is for, being relative, do not
-    see, and the heads' channels to a mean of 0, which `folded` gives back to the student's heads.
+    see, and while ``centred`` the heads' channels to a mean of 0 (`plain` gives it back to the student).
     """
 
     def __init__(self, features: Features, x: X) -> None:
@@ -111,6 +115,8 @@ class Teacher:
             for out in outputs
         ]  # fmt: skip
 
+        self.centred = True
+
     def _outputs(self, x: X) -> list[Any]:
         self.module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
         settle()
@@ -119,7 +125,7 @@ class Teacher:
 
     def __call__(self, x: X) -> list[Any]:
         return [
-            mx.nd.broadcast_sub(out, mean) / scale
+            (mx.nd.broadcast_sub(out, mean) if self.centred else out) / scale
             for out, mean, scale in zip(self._outputs(x), self.means, self.scales, strict=True)
         ]
 
@@ -131,14 +137,21 @@ def batch_norm(out: Any, name: str) -> Any:
 class Student:
     """Bound for training; its losses are each tap's error relative to how much the teacher's varies."""
 
-    def __init__(self, teacher: Teacher, normalised: bool, weights: Arrays, step: int) -> None:
-        self.normalised = normalised
+    def __init__(self, teacher: Teacher, phase: str, weights: Arrays, step: int) -> None:
         heads = tuple(teacher.shapes[layer][1] for layer in STYLE_LAYERS)
         spec = VggSpec(WIDTHS, "zero", "max", heads)
-        losses = [
-            content_loss(out, mx.sym.Variable(f"target_{tap}"))
-            for tap, out in zip(TAPS, tapped(spec, batch_norm if normalised else None), strict=True)
-        ]
+        norm = batch_norm if phase == "normalised" else None
+        outputs = dict(zip(TAPS, tapped(spec, norm), strict=True))
+        targets = {tap: mx.sym.Variable(f"target_{tap}") for tap in TAPS}
+        losses = [content_loss(out, targets[tap]) for tap, out in outputs.items()]
+        if phase == "grams":
+            # An estimate varies less than what it estimates, and the less the stranger the picture:
+            # so the Grams, which are what the student is for, count themselves.
+            losses += [
+                style_loss(gram(outputs[layer]), gram(targets[layer])) * GRAM_WEIGHT
+                for layer in STYLE_LAYERS
+            ]
+        self.losses = len(losses)
         each = mx.sym.BlockGrad(mx.sym.concat(*losses, dim=0))
         self.module = mx.mod.Module(
             mx.sym.Group([each, mx.sym.MakeLoss(mx.sym.add_n(*losses))]),
@@ -208,11 +221,13 @@ def initial_weights(features: Features, heads: list[int]) -> Arrays:
     return weights
 
 
+def without_moments(arrays: Arrays) -> Arrays:
+    return {k: v for k, v in arrays.items() if not k.endswith((".0", ".1"))}
+
+
 def without_norms(arrays: Arrays) -> Arrays:
     """The same net with each normalisation, on its moving statistics, in the convolution before it."""
-    weights = {
-        k: v for k, v in arrays.items() if "_norm_" not in k and not k.endswith((".0", ".1"))
-    }
+    weights = {k: v for k, v in without_moments(arrays).items() if "_norm_" not in k}
     for _, name in conv_names(STYLE_LAYERS[-1]):
         conv, norm = f"conv{name}", f"conv{name}_norm"
         scale = arrays[f"{norm}_gamma"] / np.sqrt(arrays[f"{norm}_moving_var"] + EPSILON)
@@ -222,29 +237,30 @@ def without_norms(arrays: Arrays) -> Arrays:
     return weights
 
 
-def folded(arrays: Arrays, teacher: Teacher) -> Arrays:
-    """The student's weights with its heads as small as its own layers allow."""
-    out = {
-        k: v
-        for k, v in arrays.items()
-        if k.startswith(("conv", "input")) and k[-2:] not in (".0", ".1")
-    }
+def with_means(arrays: Arrays, teacher: Teacher) -> Arrays:
+    """The same net with the means that the teacher's heads had lost in its own heads' biases."""
+    weights = without_moments(arrays)
     for layer, mean, scale in zip(STYLE_LAYERS, teacher.means, teacher.scales, strict=False):
+        weights[f"head_{layer}_bias"] = (
+            weights[f"head_{layer}_bias"] + mean.asnumpy().ravel() / scale
+        )
+    return weights
+
+
+def folded(arrays: Arrays) -> Arrays:
+    """The student's weights with its heads as small as its own layers allow."""
+    out = without_moments(arrays)
+    for layer in STYLE_LAYERS:
         head = f"head_{layer}"
-        matrix = arrays[f"{head}_weight"][:, :, 0, 0]
-        bias = arrays[f"{head}_bias"] + mean.asnumpy().ravel() / scale
+        matrix, bias = arrays[f"{head}_weight"][:, :, 0, 0], arrays[f"{head}_bias"]
         out[f"{head}_weight"], out[f"{head}_bias"] = fold_head(matrix, bias)
     return out
 
 
-def rate_at(step: int, steps: int) -> float:
-    """A rise, then a cosine; a new rise where the normalisations have gone."""
-    start = int(NORMALISED * steps)
-    peak, done, length = (
-        (RATE, step, start) if step < start else (RATE / 3, step - start, steps - start)
-    )
-    fall = 0.5 + 0.5 * math.cos(math.pi * done / length)
-    return peak * min(1, (done + 1) / WARM_UP) * (0.01 + 0.99 * fall)
+def rate_at(step: int, steps: int, peak: float) -> float:
+    """A rise, then a cosine down to a hundredth."""
+    fall = 0.5 + 0.5 * math.cos(math.pi * step / steps)
+    return peak * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * fall)
 
 
 def main() -> None:
@@ -254,7 +270,9 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="VGG features: a name or a file")
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
     parser.add_argument("--out", required=True, type=Path, help="file to write")
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of the numbers of steps, to try it"
+    )
     options = parser.parse_args()
 
     features = load_features(options.teacher)
@@ -266,28 +284,36 @@ def main() -> None:
     if checkpoint.exists():
         header, arrays, _ = read_archive(checkpoint, ModelError, "a checkpoint of this script")
         done = header["step"]
-    last_normalised = int(NORMALISED * options.steps)
-    normalised = done < last_normalised
-    student = Student(teacher, normalised, arrays, done if normalised else done - last_normalised)
-
-    begin, sums = time.monotonic(), np.zeros(len(TAPS))
-    for step, x in zip(range(done, options.steps), batches(photos, done), strict=False):
-        if student.normalised and step >= last_normalised:
-            student = Student(teacher, False, without_norms(student.arrays()), 0)
-        sums += student.learn(x, teacher(x), rate_at(step, options.steps))
-        if (step + 1) % 100 == 0:
-            errors = " ".join(f"{tap} {v:.3f}" for tap, v in zip(TAPS, sums / 100, strict=True))
-            pace = (time.monotonic() - begin) / 100
-            sys.stderr.write(f"step {step + 1}: {errors} ({pace:.3f} s a step)\n")
-            begin, sums = time.monotonic(), np.zeros(len(TAPS))
-        if (step + 1) % SAVE_EVERY == 0:
-            write_archive(checkpoint, {"step": step + 1}, student.arrays())
+    end = 0
+    for phase, phase_steps, peak in PHASES:
+        steps = max(1, int(phase_steps * options.scale))
+        begin, end = end, end + steps
+        if done >= end:
+            continue
+        if done == begin and phase == "plain":
+            arrays = without_norms(arrays)
+        if done == begin and phase == "grams":
+            arrays = with_means(arrays, teacher)
+        teacher.centred = phase != "grams"
+        student = Student(teacher, phase, arrays, done - begin)
+        started, sums = time.monotonic(), np.zeros(student.losses)
+        for step, x in zip(range(done, end), batches(photos, done), strict=False):
+            sums += student.learn(x, teacher(x), rate_at(step - begin, steps, peak))
+            done = step + 1
+            if done % 100 == 0:
+                errors = " ".join(f"{n} {v:.3f}" for n, v in zip(NAMES, sums / 100, strict=False))
+                pace = (time.monotonic() - started) / 100
+                sys.stderr.write(f"{phase}, step {done}: {errors} ({pace:.3f} s a step)\n")
+                started, sums = time.monotonic(), np.zeros(student.losses)
+            if done % SAVE_EVERY == 0 or done == end:
+                write_archive(checkpoint, {"step": done}, student.arrays())
+        arrays = student.arrays()
     shipped = Features(
         name="small",
         source=f"trained by neuralart's scripts/train_features.py; teacher: {features.source}",
         sha256="",
         spec=VggSpec(WIDTHS, "zero", "max", tuple(width + 1 for width in WIDTHS)),
-        weights={k: v.astype(np.float16) for k, v in folded(student.arrays(), teacher).items()},
+        weights={k: v.astype(np.float16) for k, v in folded(arrays).items()},
         licence="Apache-2.0",
         pixels=f"{features.pixels}, divided by {INPUT_SCALE}",
     )
