@@ -368,7 +368,8 @@ def _summary(name: str, evaluation: dict[str, Any]) -> str:
         return f"{name}: done; too few photos to keep any out, so no held-out loss"
     losses = evaluation["losses"]
     totals = " > ".join(f"{key} {row['total']:.2f}" for key, row in losses.items())
-    return f"{name}: held-out total of {evaluation['photos']} photos: {totals}"
+    photos = "1 photo" if evaluation["photos"] == 1 else f"{evaluation['photos']} photos"
+    return f"{name}: held-out total of {photos}: {totals}"
 
 
 class _NotFiniteError(Exception):

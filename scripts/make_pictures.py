@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import skimage
+import skimage.io
 
 PHOTOS = (
     "astronaut.png",
@@ -67,8 +68,9 @@ def main(folder: Path) -> None:
     photos.mkdir(parents=True, exist_ok=True)
     data = Path(skimage.__file__).parent / "data"
     for name in PHOTOS:
-        photo = cv2.imread(str(data / name))
-        cv2.imwrite(str(photos / Path(name).with_suffix(".png")), photo)
+        photo = skimage.io.imread(data / name)  # RGB or gray
+        bgr = photo if photo.ndim == 2 else photo[:, :, ::-1]
+        cv2.imwrite(str(photos / Path(name).with_suffix(".png")), bgr)
     cv2.imwrite(str(folder / "painting.png"), paint()[:, :, ::-1])
 
 
