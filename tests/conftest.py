@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,15 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("config") / "tiny.toml"
     path.write_text(TINY_CONFIG)
     return path
+
+
+@pytest.fixture(autouse=True)
+def same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--threads`` sets OMP_NUM_THREADS, which MXNet here has read long ago; a child process must not
+    inherit another number, or its bits differ."""
+    import neuralart.engine  # noqa: F401  # sets the number for this process
+
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 
 def run_cli(*arguments: object) -> Result:
