@@ -43,7 +43,12 @@ INPUT_SCALE = 64
 EPSILON = 1e-3
 
 # (name, steps, peak of the learning rate)
-PHASES = (("normalised", 4900, 3e-3), ("plain", 2100, 1e-3), ("grams", 3000, 1e-3))
+PHASES = (
+    ("normalised", 4900, 3e-3),
+    ("plain", 2100, 1e-3),
+    ("grams", 3000, 1e-3),
+    ("painted", 2500, 1e-3),
+)
 
 WARM_UP = 50
 SAVE_EVERY = 500
@@ -77,12 +82,38 @@ def distorted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out.clip(0, 255).astype(np.uint8)
 
 
-def batches(photos: Photos, step: int) -> Iterator[X]:
-    """(BATCH, 3, crop, crop), a function of the step alone."""
+def painted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A photo in strokes of its own colours along a smooth field, (H, W, 3) uint8."""
+    edge = image.shape[0]
+    coarse = rng.normal(0, 1, (4, 4, 2)).astype(np.float32)
+    field = cv2.resize(coarse, (edge, edge), interpolation=cv2.INTER_CUBIC)
+    contrast, jitter = rng.uniform(0.8, 2), rng.uniform(5, 50)
+    colours = (image.astype(np.float32) - 128) * contrast + 128
+    out = colours.clip(0, 255).astype(np.uint8).copy()
+    length, thickest = rng.uniform(3, 14), int(rng.integers(1, 5))
+    for row, column in rng.integers(0, edge, (int(rng.integers(200, 900)), 2)):
+        right, down = field[row, column] / (np.linalg.norm(field[row, column]) + 1e-6) * length
+        colour = (colours[row, column] + rng.normal(0, jitter, 3)).clip(0, 255).tolist()
+        end = (int(column + right), int(row + down))
+        cv2.line(
+            out,
+            (int(column), int(row)),
+            end,
+            colour,
+            int(rng.integers(1, thickest + 1)),
+            cv2.LINE_AA,
+        )
+    return out
+
+
+def batches(photos: Photos, step: int, phase: str) -> Iterator[X]:
+    """(BATCH, 3, crop, crop), a function of the step and the phase alone."""
     stream = photos.stream(step * BATCH)
     for number in itertools.count(step):
         squares = [to_image(next(stream)[1]) for _ in range(BATCH)]
         rng = np.random.default_rng([SEED, number])
+        if phase == "painted":
+            squares = [painted(s, rng) if rng.random() < 0.6 else s for s in squares]
         yield np.concatenate([to_x(distorted(square, rng)) for square in squares])
 
 
@@ -144,7 +175,7 @@ class Student:
         outputs = dict(zip(TAPS, tapped(spec, norm), strict=True))
         targets = {tap: mx.sym.Variable(f"target_{tap}") for tap in TAPS}
         losses = [content_loss(out, targets[tap]) for tap, out in outputs.items()]
-        if phase == "grams":
+        if phase in ("grams", "painted"):
             # An estimate varies less than what it estimates, and the less the stranger the picture:
             # so the Grams, which are what the student is for, count themselves.
             losses += [
@@ -277,7 +308,7 @@ def main() -> None:
 
     features = load_features(options.teacher)
     photos = Photos(options.data, CROP_PX, SEED, HELD_OUT)
-    teacher = Teacher(features, next(batches(photos, 0)))
+    teacher = Teacher(features, next(batches(photos, 0, PHASES[0][0])))
     checkpoint = options.out.with_suffix(".checkpoint")
     done = 0
     arrays = initial_weights(features, [teacher.shapes[layer][1] for layer in STYLE_LAYERS])
@@ -294,10 +325,12 @@ def main() -> None:
             arrays = without_norms(arrays)
         if done == begin and phase == "grams":
             arrays = with_means(arrays, teacher)
-        teacher.centred = phase != "grams"
+        if done == begin and phase == "painted":
+            arrays = without_moments(arrays)
+        teacher.centred = phase in ("normalised", "plain")
         student = Student(teacher, phase, arrays, done - begin)
         started, sums = time.monotonic(), np.zeros(student.losses)
-        for step, x in zip(range(done, end), batches(photos, done), strict=False):
+        for step, x in zip(range(done, end), batches(photos, done, phase), strict=False):
             sums += student.learn(x, teacher(x), rate_at(step - begin, steps, peak))
             done = step + 1
             if done % 100 == 0:
