@@ -20,9 +20,9 @@ from neuralart.errors import OutputError
 from neuralart.files import Arrays
 from neuralart.images import PIXEL_MEAN, X
 from neuralart.model import Model, load_model
-from neuralart.modules.painter import compose, framed_symbol
+from neuralart.modules.painter import FRAME_PX, compose
 from neuralart.specs import Generator
-from neuralart.symbols.generator import Norms, per_channel
+from neuralart.symbols.generator import Norms, cut_back, extended, per_channel
 
 NAME = "model"
 
@@ -41,7 +41,7 @@ def exported_symbol(specs: Sequence[Generator], statistics: str) -> Any:
     norms = Norms("instance" if statistics == "picture" else "batch")
     mean = per_channel(PIXEL_MEAN)
     x = mx.sym.broadcast_sub(mx.sym.Variable("data"), mean)
-    x = framed_symbol(x, lambda framed: compose(framed, specs, norms)[-1])
+    x = cut_back(compose(extended(x, FRAME_PX, "frame"), specs, norms)[-1], FRAME_PX)
     return mx.sym.clip(mx.sym.broadcast_add(x, mean), a_min=0, a_max=255, name="painting")
 
 

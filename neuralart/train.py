@@ -278,13 +278,12 @@ class Training:
         self.state = dataclasses.replace(self.state, phase=self.state.phase + 1, step=0)
         self.optimiser = {}
 
-    def evaluate(self, stages: int) -> dict[str, Any]:
-        """Mean losses of the held-out photos themselves and after each stage."""
+    def evaluate(self, painter: Painter, stages: int) -> dict[str, Any]:
+        """Mean losses of the held-out photos themselves and after each of the painter's stages."""
         painted = ["photo", *(f"x{k + 1}" for k in range(stages))]
         if not self.photos.held_out:
             return {"photos": 0}
         losses: dict[str, list[dict[str, float]]] = {name: [] for name in painted}
-        painter = self.painter(stages)
         for square in self.photos.held_out:
             x0 = to_x(square)
             self.perceptual.set_content(x0)
@@ -299,9 +298,6 @@ class Training:
             },
         }
 
-    def painter(self, stages: int) -> Painter:
-        return Painter(self.specs[:stages], self.painting_params(stages), self.context)
-
     def painting_params(self, stages: int) -> Arrays:
         """The parameters of the first stages, each under names of its own."""
         if self.config.share_weights:
@@ -310,8 +306,9 @@ class Training:
 
     def write_model(self, stages: int) -> dict[str, Any]:
         """Measure the first stages on the held-out photos and write them as a model."""
-        evaluation = self.evaluate(stages)
-        painter = self.painter(stages)
+        params = self.painting_params(stages)
+        painter = Painter(self.specs[:stages], params, self.context)
+        evaluation = self.evaluate(painter, stages)
         squares = self.photos.held_out or self.photos.samples
         card = {
             "style": self.config.style.name,
@@ -331,7 +328,7 @@ class Training:
         }
         Model(
             tuple(self.specs[:stages]),
-            self.painting_params(stages),
+            params,
             average([painter.measure(to_x(square)) for square in squares]),
             card,
             self.thumbnail,

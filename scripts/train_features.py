@@ -6,7 +6,8 @@ The student has VGG-19's topology with the widths below, zero padding (a separat
 operator), and starts from random weights. It learns, on crops of photos and on blurred, noisy, recoloured
 and smeared versions of them, to reproduce what the teacher's style heads and its relu4_2 say of a picture.
 Batch normalisation makes thirteen layers learn quickly; after most of the steps it is folded into the
-convolutions, which learn on without it; at the end the heads are folded (neuralart.features.fold_head).
+convolutions, which learn on without it, then on the Grams themselves, then on photos in painted strokes
+too; at the end the heads are folded (neuralart.features.fold_head).
 The same command goes on where a killed one stopped. 40 photos are kept out; benchmarks/features.py
 measures on those.
 """
@@ -127,7 +128,7 @@ class Teacher:
     """What the student has to say of a batch.
 
     Each tap is brought to a spread of 1, which the losses that the student is for, being relative, do not
-    see, and while ``centred`` the heads' channels to a mean of 0 (`plain` gives it back to the student).
+    see, and while ``centred`` the heads' channels to a mean of 0 (`with_means` gives it back to the student).
     """
 
     def __init__(self, features: Features, x: X) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,15 +59,6 @@ def unshare(params: Arrays, stages: int) -> Arrays:
         for name, array in params.items()
         if name.startswith(first)
     }
-
-
-def framed_symbol(x: Any, paint: Callable[[Any], Any]) -> Any:
-    """`Painter`'s frame inside a graph; there a picture must be larger than `FRAME_PX`."""
-    edges = (0, 0, 0, 0, *(FRAME_PX,) * 4)
-    out = paint(mx.sym.Pad(x, mode="reflect", pad_width=edges, name="frame"))
-    for axis in (2, 3):
-        out = mx.sym.slice_axis(out, axis=axis, begin=FRAME_PX, end=-FRAME_PX)
-    return out
 
 
 def _framed(x: X) -> X:

@@ -86,6 +86,21 @@ def _layer(out: Any, layer: Layer, prefix: str, cropped_like: Any | None, norms:
     return out
 
 
+def extended(x: Any, edge_px: int, name: str) -> Any:
+    """A picture with its own reflection around it; it must be larger than ``edge_px``.
+
+    Shape:  (N, C, H, W) -> (N, C, H + 2 edge, W + 2 edge)
+    """
+    return mx.sym.Pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *(edge_px,) * 4), name=name)
+
+
+def cut_back(x: Any, edge_px: int) -> Any:
+    """What `extended` added, cut off again."""
+    for axis in (2, 3):
+        x = mx.sym.slice_axis(x, axis=axis, begin=edge_px, end=-edge_px)
+    return x
+
+
 def per_channel(values: npt.NDArray[np.float32]) -> Any:
     """A constant of shape (1, C, 1, 1), in the graph and not among its parameters."""
     return mx.sym.concat(*(mx.sym.full((1, 1, 1, 1), float(value)) for value in values), dim=1)
@@ -105,8 +120,7 @@ def generator(
     norms = norms or Norms()
     out = x
     if spec.margin:
-        edges = (0, 0, 0, 0, *(spec.margin,) * 4)
-        out = mx.sym.Pad(x, mode="reflect", pad_width=edges, name=f"{prefix}margin")
+        out = extended(x, spec.margin, f"{prefix}margin")
     before = [out]
     made: dict[str, Any] = {}
     for layer in spec.layers:
@@ -118,8 +132,7 @@ def generator(
             out = out + made[layer.add]
         made[layer.name] = out
     if spec.margin:
-        for axis in (2, 3):
-            out = mx.sym.slice_axis(out, axis=axis, begin=spec.margin, end=-spec.margin)
+        out = cut_back(out, spec.margin)
     paint = mx.sym.broadcast_add(out * 128, per_channel(128 - PIXEL_MEAN))
     if not spec.learn_residual:
         return x * spec.residual + paint * (1 - spec.residual)
