@@ -36,6 +36,7 @@ from neuralart.model import load_model
 from neuralart.modules.painter import Painter
 from neuralart.modules.perceptual import LossWeights, Perceptual
 from neuralart.photos import Photos
+from neuralart.shipped import find_model
 
 EDGE_PX = 256
 SEED, HELD_OUT = 11, 40  # as in scripts/train_features.py
@@ -144,7 +145,7 @@ def main() -> None:
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--style", required=True, type=Path, action="append", dest="styles")
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--model")
     parser.add_argument("--no-timing", action="store_true")
     parser.add_argument(
         "--photo", type=Path, help="with --picture: what the paintings are optimised from"
@@ -156,7 +157,7 @@ def main() -> None:
 
     small, teacher = load_features(options.small), load_features(options.teacher)
     photos = Photos(options.data, EDGE_PX, SEED, HELD_OUT)
-    painter = load_model(options.model).painter(mx.cpu()) if options.model else None
+    painter = load_model(find_model(options.model)).painter(mx.cpu()) if options.model else None
     got = distances(small, photos, options.styles, painter)
     want = distances(teacher, photos, options.styles, painter)
     kinds = list(got[f"style {options.styles[0].stem}"])

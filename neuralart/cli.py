@@ -67,7 +67,7 @@ def train(**options: Any) -> None:
 @click.argument("painting", type=click.Path(path_type=Path))
 @options_of(StylizeConfig)
 def stylize(photo: Path, painting: Path, **options: Any) -> None:
-    """Paint PHOTO with a trained style and write PAINTING, as large as the photo."""
+    """Paint PHOTO with a style and write PAINTING, as large as the photo."""
     config = StylizeConfig(**options)
     _set_threads(config.threads)
     from neuralart.stylize import stylize as run
@@ -76,10 +76,10 @@ def stylize(photo: Path, painting: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL")
 @options_of(ExportConfig)
-def export(model: Path, **options: Any) -> None:
-    """Write MODEL, or a run's, in MXNet's own format: one graph and its parameters."""
+def export(model: str, **options: Any) -> None:
+    """Write a style in MXNet's own format: one graph and its parameters."""
     config = ExportConfig(**options)
     _set_threads(config.threads)
     from neuralart.export import export as run
@@ -87,6 +87,29 @@ def export(model: Path, **options: Any) -> None:
     folder, difference = run(model, config)
     click.echo(f"largest difference to the chain: {difference:.2g} of 255", err=True)
     click.echo(folder)
+
+
+@main.command()
+def models() -> None:
+    """List the styles that come with neuralart."""
+    from neuralart.info import list_models
+
+    click.echo(list_models())
+
+
+@main.command()
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--thumbnail",
+    type=click.Path(path_type=Path),
+    metavar="PICTURE",
+    help="Write the painting's thumbnail there.",
+)
+def info(model: str, thumbnail: Path | None) -> None:
+    """Show a style's card: how it was made, and how good it is."""
+    from neuralart.info import describe
+
+    click.echo("\n".join(describe(model, thumbnail)))
 
 
 @main.group()

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+MODEL_HELP = "A style: the name of a shipped one, a model file, or the folder of a run."
 _DEVICE_HELP = "Where to compute: cpu, or gpu:0."
 _THREADS_HELP = "Threads that compute; by default one for each core."
 
@@ -141,7 +144,7 @@ class TrainConfig:
 class StylizeConfig:
     """``neuralart stylize``."""
 
-    model: Path = option(help="A trained style: a model, or the folder of a run.", unit="MODEL")
+    model: str = option("starry-night", help=MODEL_HELP, unit="MODEL")
     stage: int | None = option(
         None,
         help="Output of this stage, 1 the first; by default the last.",
@@ -171,6 +174,27 @@ class ExportConfig:
     )
     overwrite: bool = option(False, help="Replace an export in --to.")
     threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+
+
+def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as a model's card has them: files by their names, not where they lay on somebody's disk."""
+    paths = ("style", "data", "features")
+    return {**options, **{key: Path(options[key]).name for key in paths if key in options}}
+
+
+def command_line(options: Mapping[str, Any]) -> str:
+    """The command that trains with the options of a model's card: those that are not the defaults."""
+    words = ["neuralart train"]
+    for field_ in dataclasses.fields(TrainConfig):
+        value = options.get(field_.name, field_.default)
+        if not field_.metadata or value == field_.default:
+            continue
+        words.append(f"--{field_.name.replace('_', '-')}")
+        if value is not True:
+            words.append(shlex.quote(str(value)))
+    if any(spec["name"] not in GENERATORS for spec in options.get("generators", [])):
+        words.append("--config FILE.toml")
+    return " ".join(words)
 
 
 def _plain(value: Any) -> Any:

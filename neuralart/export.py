@@ -21,6 +21,7 @@ from neuralart.files import Arrays
 from neuralart.images import PIXEL_MEAN, X
 from neuralart.model import Model, load_model
 from neuralart.modules.painter import FRAME_PX, compose
+from neuralart.shipped import find_model
 from neuralart.specs import Generator
 from neuralart.symbols.generator import Norms, cut_back, extended, per_channel
 
@@ -79,7 +80,7 @@ def largest_difference(prefix: Path, model: Model, stages: int, statistics: str)
     return worst
 
 
-def export(source: Path, config: ExportConfig) -> tuple[Path, float]:
+def export(source: str, config: ExportConfig) -> tuple[Path, float]:
     """Write the export's folder; return it and the largest difference to the chain (0..255 units).
 
     Raises NeuralArtError if the model cannot be read, the folder must not or cannot be written, or the
@@ -94,7 +95,7 @@ def export(source: Path, config: ExportConfig) -> tuple[Path, float]:
         if found and not (config.overwrite and found <= ours):
             hint = "add --overwrite to replace it" if found <= ours else "name a new folder"
             raise OutputError(f"--to {folder}: is not empty; {hint}")
-    model = load_model(source)
+    model = load_model(find_model(source))
     stages = model.check_stage(config.stage)
     symbol = exported_symbol(model.specs[:stages], config.statistics)
     arrays = {**model.params, **model.statistics}

@@ -67,12 +67,17 @@ def read_image(path: Path) -> Image:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
     if data.size == 0:
         raise ImageError(f"{path}: the file is empty")
+    return decode_image(data.tobytes(), str(path))
+
+
+def decode_image(data: bytes, where: str) -> Image:
+    """The picture in the bytes of a file; ``where`` names it in the error. See `read_image`."""
     try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         bgr = None
     if bgr is None:
-        raise ImageError(f"{path}: not a picture that OpenCV can read, or cut short")
+        raise ImageError(f"{where}: not a picture that OpenCV can read, or cut short")
     return cast(Image, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 

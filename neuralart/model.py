@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuralart.checkpoint import MODEL_NAME
 from neuralart.errors import ConfigError, ModelError
@@ -51,16 +52,19 @@ class Model:
             raise ConfigError(f"--stage {stage}: the model has {len(self.specs)} stages")
         return stage or len(self.specs)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, half: bool = False) -> None:
+        """Write the model; ``half`` stores the weights of convolutions in half precision (float16).
+
+        Raises OutputError if it cannot be written, ModelError if a weight is beyond float16.
+        """
+        params = {k: _half(k, v) if half and v.ndim > 1 else v for k, v in self.params.items()}
         header = {
             "format": FORMAT,
             "pixels": {"order": "RGB", "range": [0, 255], "mean": PIXEL_MEAN.tolist()},
             "generators": [spec.to_dict() for spec in self.specs],
             "card": self.card,
         }
-        write_archive(
-            path, header, {**self.params, **self.statistics}, {"style.png": self.thumbnail}
-        )
+        write_archive(path, header, {**params, **self.statistics}, {"style.png": self.thumbnail})
 
 
 def load_model(path: Path) -> Model:
@@ -93,9 +97,16 @@ def load_model(path: Path) -> Model:
         )
     shapes = array_shapes(specs)
     _check_arrays(file, arrays, shapes)
+    arrays = {k: v.astype(np.float32) for k, v in arrays.items()}
     statistics = {k: v for k, v in arrays.items() if k.endswith(("_moving_mean", "_moving_var"))}
     params = {k: v for k, v in arrays.items() if k not in statistics}
     return Model(specs, params, statistics, card, thumbnail)
+
+
+def _half(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
+    if not np.abs(array).max(initial=0) <= np.finfo(np.float16).max:
+        raise ModelError(f"{name}: has weights too large for half precision; save it without")
+    return array.astype(np.float16)
 
 
 def _check_arrays(file: Path, arrays: Arrays, shapes: dict[str, tuple[int, ...]]) -> None:

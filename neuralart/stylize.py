@@ -18,6 +18,7 @@ from neuralart.images import (
 )
 from neuralart.model import Model, load_model
 from neuralart.modules.painter import Painter
+from neuralart.shipped import find_model
 
 # Statistics of a larger picture are measured on it shrunk to this many pixels.
 MEASURED_PIXELS = 1_500_000
@@ -49,7 +50,7 @@ def stylize(source: Path, target: Path, config: StylizeConfig) -> Path:
     check_writable(target, config.overwrite)
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError(f"{target}: is the photo itself; name another file")
-    model: Model = load_model(config.model)
+    model: Model = load_model(find_model(config.model))
     stages = model.check_stage(config.stage)
     image = read_image(source)
     write_image(target, paint(model.painter(engine.device(config.device), stages), image))

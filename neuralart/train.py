@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from neuralart import __version__, engine
 from neuralart.checkpoint import RunFolder, State, check_same
-from neuralart.config import TrainConfig
+from neuralart.config import TrainConfig, without_folders
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.features import load_features
 from neuralart.files import Arrays
@@ -323,7 +323,7 @@ class Training:
             "steps": [phase.steps for phase in self.phases],
             "seconds": round(self.state.seconds, 1),
             "multiply_adds_per_pixel": round(sum(s.multiply_adds() for s in self.specs[:stages])),
-            "options": self.config.result_options(),
+            "options": without_folders(self.config.result_options()),
             "held_out": evaluation,
         }
         Model(

@@ -16,12 +16,13 @@ from neuralart.images import (
     write_image,
 )
 from neuralart.model import load_model
+from neuralart.shipped import find_model
 
 EDGE_PX = 256
 
 
 def main(model: str, out: str, *photos: str) -> None:
-    painter = load_model(Path(model)).painter(mx.cpu())
+    painter = load_model(find_model(model)).painter(mx.cpu())
     rows = []
     for photo in photos:
         image = centre_crop(resize_shorter_edge(read_image(Path(photo)), EDGE_PX), EDGE_PX)

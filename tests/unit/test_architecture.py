@@ -14,14 +14,14 @@ PACKAGE = Path(__file__).parents[2] / "neuralart"
 # Lower never imports higher; those of one row may import those before them in it.
 LADDER = [
     ["errors"],
-    ["specs", "files", "config", "torchfile"],
+    ["specs", "files", "config", "torchfile", "shipped", "tables"],
     ["engine"],
     ["images", "photos"],
     ["symbols.vgg", "symbols.losses", "symbols.generator"],
     ["formats", "weights", "features", "fetch"],
     ["modules.perceptual", "modules.chain", "modules.painter"],
     ["checkpoint", "model", "progress"],
-    ["train", "stylize", "export"],
+    ["train", "stylize", "export", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]
