@@ -37,7 +37,7 @@ CHECKED_SIZES = ((64, 96), (75, 53))
 def exported_symbol(specs: Sequence[Generator], statistics: str) -> Any:
     """One graph from ``data`` to the painting.
 
-    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255; H and W more than 16
+    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255; H and W more than 32
     """
     norms = Norms("instance" if statistics == "picture" else "batch")
     mean = per_channel(PIXEL_MEAN)

@@ -20,9 +20,6 @@ ACTIVATIONS = ("none", "relu", "leaky", "tanh")
 # The picture's own channels: every generator reads and makes RGB.
 RGB = 3
 
-# A reflection is smaller than what it reflects, and the smallest --crop is 32.
-LARGEST_MARGIN = 31
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -77,16 +74,13 @@ class Generator:
     """A generator: ``x_next = a * x + (1 - a) * paint(x)``, where the layers make ``paint``.
 
     The last layer has 3 channels and ``tanh``; paint is 128 tanh + 128, less the mean. ``residual``
-    is the weight a, 0..1; with ``learn_residual`` it is where learning starts. The photo is extended by
-    ``margin`` pixels of reflection before the layers and the paint cut back after, so that the zeros of
-    the convolutions' padding leave no frame.
+    is the weight a, 0..1; with ``learn_residual`` it is where learning starts.
     """
 
     name: str
     layers: tuple[Layer, ...]
     residual: float = 0.6
     learn_residual: bool = True
-    margin: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as plain data, defaults left out; `generator_from_dict` reads it."""
@@ -94,7 +88,6 @@ class Generator:
             "name": self.name,
             "residual": self.residual,
             "learn_residual": self.learn_residual,
-            "margin": self.margin,
             "layers": [
                 {
                     field.name: getattr(layer, field.name)
@@ -169,7 +162,7 @@ def generator_from_dict(name: str, data: Any) -> Generator:
     where = f"generator {name!r}"
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: is not a table with layers")
-    unknown = set(data) - {"name", "layers", "residual", "learn_residual", "margin"}
+    unknown = set(data) - {"name", "layers", "residual", "learn_residual"}
     if unknown:
         raise ConfigError(f"{where}: unknown key {sorted(unknown)[0]!r}")
     rows = data.get("layers")
@@ -180,9 +173,6 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         raise ConfigError(f"{where}: residual = {residual!r} is not in 0 <= a < 1")
     if not isinstance(learn, bool) or (learn and residual == 0):
         raise ConfigError(f"{where}: learn_residual is true or false, and true needs residual > 0")
-    margin = data.get("margin", 0)
-    if type(margin) is not int or not 0 <= margin <= LARGEST_MARGIN:
-        raise ConfigError(f"{where}: margin = {margin!r} is not in 0..{LARGEST_MARGIN} pixels")
     counts = dict.fromkeys(OPERATIONS, 0)
     layers: list[Layer] = []
     sizes: dict[str, tuple[int, int]] = {}
@@ -212,10 +202,7 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         raise ConfigError(
             f"{where}: the last layer must be as large as the photo, of 3 channels, tanh"
         )
-    generator = Generator(name, tuple(layers), float(residual), learn, margin)
-    if margin % generator.multiple:
-        raise ConfigError(f"{where}: margin = {margin} is no multiple of {generator.multiple}")
-    return generator
+    return Generator(name, tuple(layers), float(residual), learn)
 
 
 def _built_in() -> dict[str, Generator]:
@@ -249,11 +236,11 @@ def _built_in() -> dict[str, Generator]:
     deconvolutions = [
         conv(32, 5, stride=2, name="half"),
         conv(64, stride=2, name="quarter"),
-        conv(96, stride=2, name="eighth"),
-        conv(96),
-        conv(96, act="none", add="eighth", name="block1"),
-        conv(96),
-        conv(96, act="none", add="block1", name="block2"),
+        conv(80, stride=2, name="eighth"),
+        conv(80),
+        conv(80, act="none", add="eighth", name="block1"),
+        conv(80),
+        conv(80, act="none", add="block1", name="block2"),
         up(64, add="quarter"),
         up(32, add="half"),
         up(16),
@@ -261,7 +248,7 @@ def _built_in() -> dict[str, Generator]:
     ]
     kinds = {"conv": convolutions, "deconv": deconvolutions}
     return {
-        name: generator_from_dict(name, {"layers": layers, "residual": 0.4, "margin": 16})
+        name: generator_from_dict(name, {"layers": layers, "residual": 0.4})
         for name, layers in kinds.items()
     }
 

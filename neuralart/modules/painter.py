@@ -18,9 +18,9 @@ from neuralart.symbols.generator import NORM_EPSILON, Norms, generator
 
 log = logging.getLogger(__name__)
 
-# A picture is painted with this much of its own reflection around it, which is cut off again: the
-# generators' own margins reach less far than their layers do, and a line of 3 pixels was left.
-FRAME_PX = 16
+# A picture is painted with this much of its own reflection around it, which is cut off again, so that
+# the zeros that pad the convolutions leave no frame.
+FRAME_PX = 32
 
 
 def compose(

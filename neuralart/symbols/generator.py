@@ -112,15 +112,12 @@ def generator(
     """One stage of the chain: ``a * x + (1 - a) * (128 tanh(y) + 128 - mean)``.
 
     Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units. H and W are multiples of
-             ``spec.multiple``, or anything with ``any_size``, which costs a copy for each deconvolution;
-             both are larger than ``spec.margin``.
+             ``spec.multiple``, or anything with ``any_size``, which costs a copy for each deconvolution.
     Source:  dmlc/mxnet, example/neural-style/end_to_end, 2016: a = 0.6 fixed.
     Differs: a may be learned, kept in 0..1 as the sigmoid of ``{prefix}residual``.
     """
     norms = norms or Norms()
     out = x
-    if spec.margin:
-        out = extended(x, spec.margin, f"{prefix}margin")
     before = [out]
     made: dict[str, Any] = {}
     for layer in spec.layers:
@@ -131,8 +128,6 @@ def generator(
         if layer.add:
             out = out + made[layer.add]
         made[layer.name] = out
-    if spec.margin:
-        out = cut_back(out, spec.margin)
     paint = mx.sym.broadcast_add(out * 128, per_channel(128 - PIXEL_MEAN))
     if not spec.learn_residual:
         return x * spec.residual + paint * (1 - spec.residual)

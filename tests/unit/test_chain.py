@@ -9,7 +9,7 @@ from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
 from neuralart.modules.chain import COUPLINGS, Chain, initial_params
-from neuralart.modules.painter import Painter, array_shapes, unshare
+from neuralart.modules.painter import FRAME_PX, Painter, array_shapes, unshare
 from neuralart.specs import GENERATORS, Generator, generator_from_dict
 from neuralart.symbols.generator import generator
 
@@ -34,7 +34,7 @@ def picture(seed: int = 0, height: int = 32, width: int = 32) -> np.ndarray:
 
 def framed(x: np.ndarray) -> np.ndarray:
     """The picture with the reflection around it that a `Painter` gives it."""
-    return np.pad(x, ((0, 0), (0, 0), (16, 16), (16, 16)), mode="reflect")
+    return np.pad(x, ((0, 0), (0, 0), (FRAME_PX,) * 2, (FRAME_PX,) * 2), mode="reflect")
 
 
 def lively(specs: list[Generator], seed: int = 0) -> Arrays:
@@ -277,7 +277,9 @@ def test_painting_on_measured_statistics_is_the_chain(kind: str) -> None:
     painter = Painter(specs, params, mx.cpu())
     painted = painter.paint(x, painter.measure(x))
     for got, want in zip(painted, chain_of(specs, params).forward(framed(x)), strict=True):
-        np.testing.assert_allclose(got, want[:, :, 16:-16, 16:-16], atol=0.02)
+        np.testing.assert_allclose(
+            got, want[:, :, FRAME_PX:-FRAME_PX, FRAME_PX:-FRAME_PX], atol=0.02
+        )
 
 
 def test_painting_is_local_on_frozen_statistics() -> None:
@@ -298,4 +300,6 @@ def test_an_unshared_chain_paints_as_the_shared_one() -> None:
     want = chain_of(specs, params, share_weights=True).forward(framed(picture()))
     painter = Painter(specs, unshare(params, 2), mx.cpu())
     got = painter.paint(picture(), painter.measure(picture()))
-    np.testing.assert_allclose(got[1], want[1][:, :, 16:-16, 16:-16], atol=0.02)
+    np.testing.assert_allclose(
+        got[1], want[1][:, :, FRAME_PX:-FRAME_PX, FRAME_PX:-FRAME_PX], atol=0.02
+    )

@@ -71,19 +71,6 @@ def test_every_config_is_one(path: Path) -> None:
         ({"layers": [LAST], "residual": 1.0}, "residual = 1.0"),
         ({"layers": [LAST], "residual": "much"}, "residual = 'much'"),
         ({"layers": [LAST], "residual": 0}, "learn_residual"),
-        ({"layers": [LAST], "margin": 32}, "margin = 32 is not in 0..31"),
-        ({"layers": [LAST], "margin": True}, "margin = True"),
-        (
-            {
-                "layers": [
-                    conv(stride=2),
-                    {"op": "deconv", "channels": 4, "kernel": 4, "stride": 2},
-                    LAST,
-                ],
-                "margin": 9,
-            },
-            "margin = 9 is no multiple of 2",
-        ),
         ({"layers": ["conv", LAST]}, "layer 0: a layer is a table"),
         ({"layers": [{"op": "conv", "kernel": 3}, LAST]}, "layer 0: channels is missing"),
         ({"layers": [conv(size=3), LAST]}, "unknown key 'size'"),
