@@ -15,7 +15,7 @@ import click
 
 from neuralart import __version__
 from neuralart.config import ExportConfig, StylizeConfig, TrainConfig
-from neuralart.errors import NeuralArtError
+from neuralart.errors import EngineError, NeuralArtError
 from neuralart.options import config_option, generators_of_config, options_of
 
 
@@ -110,6 +110,25 @@ def info(model: str, thumbnail: Path | None) -> None:
     from neuralart.info import describe
 
     click.echo("\n".join(describe(model, thumbnail)))
+
+
+@main.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Say what there is to compute with, what is missing, and what is in the way."""
+    from neuralart import doctor as doctors
+
+    facts = doctors.find_facts()
+    for what, how in doctors.describe(facts):
+        click.echo(f"{what:24} {how}")
+    for note in doctors.notes(facts):
+        click.echo(f"note: {note}")
+    found = doctors.problems(facts)
+    for problem in found:
+        click.echo(f"problem: {problem}", err=True)
+    if found:
+        ctx.exit(EngineError.exit_code)
+    click.echo("no problem found")
 
 
 @main.group()

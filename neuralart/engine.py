@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 
+from neuralart import cuda
 from neuralart.errors import ConfigError, EngineError
 
 # MXNet takes half of the cores unless told; a run of other picture sizes fills oneDNN's cache of
@@ -29,11 +29,7 @@ os.environ.setdefault("DNNL_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 def _import_mxnet() -> Any:
-    flavours = [
-        name
-        for name in ("mxnet", "mxnet-cu112")
-        if any(True for _ in metadata.distributions(name=name))
-    ]
+    flavours = cuda.installed_flavours()
     if not flavours:
         raise EngineError("MXNet is not installed: pip install 'neuralart[cpu]' (or [cuda])")
     if len(flavours) > 1:
@@ -41,6 +37,13 @@ def _import_mxnet() -> Any:
             "both mxnet and mxnet-cu112 are installed and overwrite each other: "
             "make a fresh virtual environment with one of them"
         )
+    if flavours == [cuda.FOR_GPUS]:
+        for loaded in cuda.load_libraries():
+            if loaded.problem:
+                raise EngineError(
+                    f"MXNet for GPUs needs {loaded.library.soname}, {loaded.problem}; "
+                    "`neuralart doctor` lists all that is missing"
+                )
     if "bool" not in np.__dict__:
         np.bool = bool  # type: ignore[attr-defined]  # numpy 1.24 removed it, mxnet 1.9.1 uses it
     try:
@@ -48,6 +51,11 @@ def _import_mxnet() -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)
             import mxnet
     except OSError as error:
+        if cuda.DRIVER in str(error):
+            raise EngineError(
+                f"MXNet for GPUs needs NVIDIA's driver ({cuda.DRIVER}), which is not here; install the "
+                "driver, or make a fresh virtual environment with neuralart[cpu]"
+            ) from None
         missing = next((lib for lib in ("gomp", "quadmath") if lib in str(error)), "")
         if missing:
             raise EngineError(
@@ -62,23 +70,34 @@ def _import_mxnet() -> Any:
 mx: Any = _import_mxnet()
 
 
-def device(name: str) -> Any:
-    """The MXNet context called ``cpu``, ``cpu:0``, ``gpu`` or ``gpu:1``.
+def devices(names: str) -> list[Any]:
+    """The MXNet contexts called ``cpu``, ``gpu:1``, or ``gpu:0,1,2,3``.
 
-    Raises ConfigError for another name, EngineError for a GPU that is not there.
+    Raises ConfigError for another name or one device twice, EngineError for a GPU that is not there.
     """
-    match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name)
+    match = re.fullmatch(r"(cpu|gpu)(?::(\d+(?:,\d+)*))?", names)
     if match is None:
-        raise ConfigError(f"--device {name}: not a device; use cpu or gpu:0")
-    kind, index = match[1], int(match[2] or 0)
+        raise ConfigError(f"--device {names}: not a device; use cpu, gpu:0, or several as gpu:0,1")
+    kind, indices = match[1], [int(index) for index in (match[2] or "0").split(",")]
+    if len(set(indices)) < len(indices):
+        raise ConfigError(f"--device {names}: one device twice; name each once")
     if kind == "cpu":
-        return mx.cpu(index)
-    if index >= mx.context.num_gpus():
+        return [mx.cpu(index) for index in indices]
+    count = mx.context.num_gpus()
+    if max(indices) >= count:
         raise EngineError(
-            f"--device {name}: MXNet {mx.__version__} sees {mx.context.num_gpus()} GPUs here; "
-            "use --device cpu, or install neuralart[cuda] where there is one"
+            f"--device {names}: MXNet {mx.__version__} sees {count} GPUs here; "
+            "use --device cpu, or ask `neuralart doctor` what is missing"
         )
-    return mx.gpu(index)
+    return [mx.gpu(index) for index in indices]
+
+
+def device(name: str) -> Any:
+    """The one MXNet context called ``cpu`` or ``gpu:1``; raises as `devices` does."""
+    contexts = devices(name)
+    if len(contexts) > 1:
+        raise ConfigError(f"--device {name}: only train takes several devices; use one")
+    return contexts[0]
 
 
 def settle() -> None:

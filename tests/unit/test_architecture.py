@@ -15,13 +15,13 @@ PACKAGE = Path(__file__).parents[2] / "neuralart"
 LADDER = [
     ["errors"],
     ["specs", "files", "config", "torchfile", "shipped", "tables"],
-    ["engine"],
+    ["cuda", "engine"],
     ["images", "photos"],
     ["symbols.vgg", "symbols.losses", "symbols.generator"],
     ["formats", "weights", "features", "fetch"],
     ["modules.perceptual", "modules.chain", "modules.painter"],
     ["checkpoint", "model", "progress"],
-    ["train", "stylize", "export", "info"],
+    ["doctor", "train", "stylize", "export", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]
