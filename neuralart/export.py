@@ -20,10 +20,11 @@ from neuralart.errors import OutputError
 from neuralart.files import Arrays
 from neuralart.images import PIXEL_MEAN, X
 from neuralart.model import Model, load_model
-from neuralart.modules.painter import FRAME_PX, compose
+from neuralart.modules.painter import compose
 from neuralart.shipped import find_model
 from neuralart.specs import Generator
 from neuralart.symbols.generator import Norms, cut_back, extended, per_channel
+from neuralart.tiles import FRAME_PX
 
 NAME = "model"
 

@@ -15,12 +15,9 @@ from neuralart.images import X
 from neuralart.modules.chain import prefix, set_params
 from neuralart.specs import Generator
 from neuralart.symbols.generator import NORM_EPSILON, Norms, generator
+from neuralart.tiles import FRAME_PX
 
 log = logging.getLogger(__name__)
-
-# A picture is painted with this much of its own reflection around it, which is cut off again, so that
-# the zeros that pad the convolutions leave no frame.
-FRAME_PX = 32
 
 
 def compose(

@@ -16,7 +16,7 @@ from neuralart.files import Arrays
 from neuralart.images import read_image, to_image, to_x, write_image
 from neuralart.model import load_model
 from neuralart.modules.chain import Chain
-from neuralart.modules.painter import FRAME_PX
+from neuralart.tiles import FRAME_PX
 
 
 def params_of(run: Path) -> Arrays:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2] / "neuralart"
 # Lower never imports higher; those of one row may import those before them in it.
 LADDER = [
     ["errors"],
-    ["specs", "files", "config", "torchfile", "shipped", "tables"],
+    ["specs", "tiles", "files", "config", "torchfile", "shipped", "tables"],
     ["cuda", "engine"],
     ["images", "photos"],
     ["symbols.vgg", "symbols.losses", "symbols.generator"],

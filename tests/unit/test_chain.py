@@ -9,9 +9,10 @@ from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
 from neuralart.modules.chain import COUPLINGS, Chain, initial_params
-from neuralart.modules.painter import FRAME_PX, Painter, array_shapes, unshare
+from neuralart.modules.painter import Painter, array_shapes, unshare
 from neuralart.specs import GENERATORS, Generator, generator_from_dict
 from neuralart.symbols.generator import generator
+from neuralart.tiles import FRAME_PX
 
 PLAIN = {"norm": False, "act": "tanh"}
 
