@@ -61,6 +61,11 @@ class TrainConfig:
     chain: str = option(
         "conv,deconv,deconv,conv", help="Kinds of the generators in order.", unit="KIND,KIND,..."
     )
+    start: str | None = option(
+        None,
+        help="Begin with the weights of this model, of the same chain; another style learns sooner.",
+        unit="MODEL",
+    )
     share_weights: bool = option(False, help="One generator for all stages, trained all at once.")
     coupling: str = option(
         "own",

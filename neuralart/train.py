@@ -2,6 +2,9 @@
 
 Stage k learns on what the frozen stages before it made of each photo: boosting. Couplings other than
 ``own``, shared weights, and the joint steps at the end train all stages at once.
+
+What is made small is the mean of the logarithm of the loss, so that every photo counts the same: of a
+flat sky, whose own features hardly vary, the loss is ten times that of a street (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -36,12 +39,13 @@ from neuralart.images import (
     to_x,
     write_image,
 )
-from neuralart.model import LICENCE, Model, average
+from neuralart.model import LICENCE, Model, average, load_model
 from neuralart.modules.chain import Chain, initial_params
 from neuralart.modules.painter import Painter, unshare
 from neuralart.modules.perceptual import LossWeights, Perceptual
 from neuralart.photos import Photos
 from neuralart.progress import REPORT_EVERY, Progress
+from neuralart.shipped import find_model
 
 WARM_UP = 20  # steps in which the learning rate rises from nothing
 FINAL_RATE = 0.01  # of the peak, where the cosine ends
@@ -50,6 +54,7 @@ JOINT = "joint"
 MOST_ROLLBACKS = 3
 THUMBNAIL_PX = 96
 TIMED_STEPS = 4
+TINY_LOSS = 1e-6  # keeps a photo that is the painting itself from a division by 0
 TRAINING_SHARE = 0.92  # of --minutes; the rest is start, contact sheets and evaluation
 
 
@@ -95,7 +100,7 @@ class Training:
             )
         self.run.check_free(resume=config.resume, overwrite=config.overwrite)
         self.context = engine.device(config.device)
-        self.params = initial_params(self.specs, config.seed, share_weights=config.share_weights)
+        self.params = self._first_params()
         style = read_image(config.style)
         self.thumbnail = encode_image(resize_shorter_edge(style, THUMBNAIL_PX), ".png")
         self.features = load_features(config.features)
@@ -106,12 +111,30 @@ class Training:
         self.state = State()
         self.optimiser: Arrays = {}
 
+    def _first_params(self) -> Arrays:
+        """Random weights, or those of --start. Raises ConfigError if its generators are others."""
+        config = self.config
+        self.start_sha256 = ""
+        if config.start is None:
+            return initial_params(self.specs, config.seed, share_weights=config.share_weights)
+        model = load_model(find_model(config.start))
+        weights = b"".join(model.params[name].tobytes() for name in sorted(model.params))
+        self.start_sha256 = hashlib.sha256(weights).hexdigest()
+        layers = [spec.layers for spec in model.specs]
+        if config.share_weights or layers != [spec.layers for spec in self.specs]:
+            raise ConfigError(
+                f"--start {config.start}: its generators are not the ones to train "
+                f"({config.chain}{', shared' if config.share_weights else ''}); train without --start"
+            )
+        return dict(model.params)
+
     def start(self) -> None:
         """Make the run's folder, or take up the run that is in it."""
         inputs = {
             "version": __version__,
             "style_sha256": hashlib.sha256(self.config.style.read_bytes()).hexdigest(),
             "features_sha256": self.features.sha256,
+            "start_sha256": self.start_sha256,
             "photos": self.photos.count,
             "photos_sha256": self.photos.digest,
         }
@@ -172,7 +195,7 @@ class Training:
         self.perceptual.set_content(x0)
         xs = chain.forward(x0)
         scores = [self.perceptual.score(xs[k]) for k in phase.trained]
-        chain.backward([d_x for _, d_x in scores])
+        chain.backward([d_x / np.float32(losses["total"] + TINY_LOSS) for losses, d_x in scores])
         return scores
 
     def learn(self, phase: Phase, progress: Progress, interrupts: list[int]) -> None:

@@ -125,6 +125,26 @@ def test_options_of_train(
     assert run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", out).exit_code == 0
 
 
+def test_training_starts_from_the_weights_of_a_model(
+    train_arguments: list[object], run_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    more = ["--start", run_dir, "--steps", 1, "--rate", 0]
+    assert run_cli(*train_arguments, "--out", out, *more).exit_code == 0
+    old, new = load_model(run_dir), load_model(out)
+    for name, array in old.params.items():
+        np.testing.assert_array_equal(new.params[name], array, name)
+
+
+def test_a_start_of_another_chain_is_refused(
+    train_arguments: list[object], run_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    result = run_cli(*train_arguments, "--out", out, "--start", run_dir, "--chain", "little")
+    assert result.exit_code == 2 and "its generators are not" in result.stderr, result.output
+    assert not out.exists()
+
+
 def test_the_chain_of_2016_trains(
     style_file: Path, photo_dir: Path, features_file: Path, tmp_path: Path
 ) -> None:
