@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralart.errors import ConfigError
-from neuralart.specs import GENERATORS, Generator
+from neuralart.specs import CONTENT_LAYER, GENERATORS, Generator
 
 
 def option(
@@ -73,7 +73,7 @@ class TrainConfig:
         "in 2016, or true back-propagation (all stages at once).",
         choices=("own", "suffix_sum", "through"),
     )
-    steps: int = option(1500, help="Photos that each stage learns on.", unit="N", range=(1, None))
+    steps: int = option(400, help="Photos that each stage learns on.", unit="N", range=(1, None))
     minutes: float | None = option(
         None,
         help="Time for the whole training instead of --steps.",
@@ -81,10 +81,13 @@ class TrainConfig:
         range=(0.05, None),
     )
     joint_steps: int = option(
-        0, help="Steps of all stages through each other at the end.", unit="N", range=(0, None)
+        3000,
+        help="Photos that all stages learn on at the end, through each other.",
+        unit="N",
+        range=(0, None),
     )
     crop: int = option(
-        256, help="Edge of the squares cut from the photos.", unit="PX", range=(32, 2048)
+        192, help="Edge of the squares cut from the photos.", unit="PX", range=(32, 2048)
     )
     style_scale: int = option(
         256,
@@ -92,10 +95,19 @@ class TrainConfig:
         unit="PX",
         range=(32, 4096),
     )
-    style_weight: float = option(
-        20.0, help="Weight of each style layer.", unit="W", range=(0, None)
+    style_weight: float | None = option(
+        None,
+        help="Weight of each style layer; by default set from the painting, so that each layer counts "
+        "the same and the photos' distances are 70 in all.",
+        unit="W",
+        range=(0, None),
     )
-    content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
+    content_weight: float = option(6.0, help="Weight of the content.", unit="W", range=(0, None))
+    content_layer: str = option(
+        CONTENT_LAYER,
+        help="Layer of the content: after its ReLU, or before, which keeps more of the photo.",
+        choices=(CONTENT_LAYER, "conv4_2"),
+    )
     tv_weight: float = option(5.0, help="Weight of the total variation.", unit="W", range=(0, None))
     rate: float = option(
         3e-3, help="Learning rate of Adam at its peak.", unit="RATE", range=(0, None)

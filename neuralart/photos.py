@@ -34,7 +34,7 @@ DECODERS = 2
 AHEAD = 8
 
 # Photos are scaled so that the shorter edge is 1 to this many times the crop before it is cut.
-LARGEST_SCALE = 1.3
+LARGEST_SCALE = 1.6
 
 # What the random numbers of a seed are for.
 _SPLIT, _EPOCH, _CROP = 0, 1, 2

@@ -17,6 +17,9 @@ from neuralart.errors import ConfigError
 OPERATIONS = ("conv", "deconv")
 ACTIVATIONS = ("none", "relu", "leaky", "tanh")
 
+CONTENT_LAYER = "relu4_2"
+"""The layer of VGG-19 whose features are the content: that of the 2016 example."""
+
 # The picture's own channels: every generator reads and makes RGB.
 RGB = 3
 

@@ -13,10 +13,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,52 +36,25 @@ from neuralart.images import (
     to_x,
     write_image,
 )
+from neuralart.interrupts import deferred_signals
 from neuralart.model import LICENCE, Model, average, load_model
 from neuralart.modules.chain import Chain, initial_params
 from neuralart.modules.painter import Painter, unshare
 from neuralart.modules.perceptual import LossWeights, Perceptual
 from neuralart.photos import Photos
 from neuralart.progress import REPORT_EVERY, Progress
+from neuralart.schedule import JOINT, Phase, plan
 from neuralart.shipped import find_model
+from neuralart.symbols.vgg import STYLE_LAYERS
 
-WARM_UP = 20  # steps in which the learning rate rises from nothing
-FINAL_RATE = 0.01  # of the peak, where the cosine ends
-JOINT_RATE = 0.3  # of the peak, in the joint steps: the stages are good by then
-JOINT = "joint"
+JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experiments.md)
 MOST_ROLLBACKS = 3
 THUMBNAIL_PX = 96
 TIMED_STEPS = 4
+PHOTO_STYLE = 70.0  # what the photos' own distance to a painting counts in the balanced loss
+BALANCED_ON = 16  # photos
 TINY_LOSS = 1e-6  # keeps a photo that is the painting itself from a division by 0
 TRAINING_SHARE = 0.92  # of --minutes; the rest is start, contact sheets and evaluation
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Steps in which the same stages learn."""
-
-    name: str
-    trained: tuple[int, ...]
-    coupling: str
-    steps: int
-    rate: float
-
-    def rate_at(self, step: int) -> float:
-        """The learning rate: a short rise, then a cosine down to a hundredth (Loshchilov and Hutter 2016)."""
-        rise = min(1.0, (step + 1) / WARM_UP)
-        fall = 0.5 + 0.5 * math.cos(math.pi * step / self.steps)
-        return self.rate * rise * (FINAL_RATE + (1 - FINAL_RATE) * fall)
-
-
-def plan(config: TrainConfig, steps: int) -> list[Phase]:
-    """The phases of a run with this many steps for each stage."""
-    stages = range(len(config.specs()))
-    if config.coupling != "own" or config.share_weights:
-        return [Phase("all stages", tuple(stages), config.coupling, steps, config.rate)]
-    phases = [Phase(f"stage {k + 1}", (k,), "own", steps, config.rate) for k in stages]
-    if config.joint_steps:
-        rate = config.rate * JOINT_RATE
-        phases.append(Phase(JOINT, tuple(stages), "through", config.joint_steps, rate))
-    return phases
 
 
 class Training:
@@ -105,9 +75,16 @@ class Training:
         self.thumbnail = encode_image(resize_shorter_edge(style, THUMBNAIL_PX), ".png")
         self.features = load_features(config.features)
         self.photos = Photos(config.data, config.crop, config.seed, config.holdout)
-        weights = LossWeights(config.style_weight, config.content_weight, config.tv_weight)
-        self.perceptual = Perceptual(self.features, weights, self.context)
-        self.perceptual.set_style(to_x(resize_shorter_edge(style, config.style_scale)))
+        style_x = to_x(resize_shorter_edge(style, config.style_scale))
+        self.weights = LossWeights(
+            self._balanced(style_x) if config.style_weight is None else config.style_weight,
+            config.content_weight,
+            config.tv_weight,
+        )
+        self.perceptual = Perceptual(
+            self.features, self.weights, self.context, config.content_layer
+        )
+        self.perceptual.set_style(style_x)
         self.state = State()
         self.optimiser: Arrays = {}
 
@@ -128,6 +105,21 @@ class Training:
             )
         return dict(model.params)
 
+    def _balanced(self, style_x: X) -> tuple[float, ...]:
+        """Weights with which each style layer is as far from the painting as the others, on photos.
+
+        Relative distances differ: those of `relu5_1` to a dark painting are five times those of `relu3_1`.
+        """
+        loss = Perceptual(self.features, LossWeights(1, 0, 0), self.context)
+        loss.set_style(style_x)
+        rows = []
+        for square in (self.photos.held_out or self.photos.samples)[:BALANCED_ON]:
+            loss.set_content(to_x(square))
+            losses, _ = loss.score(to_x(square))
+            rows.append([losses[f"style_{layer}"] for layer in STYLE_LAYERS])
+        share = PHOTO_STYLE / len(STYLE_LAYERS)
+        return tuple(round(share / max(d, TINY_LOSS), 3) for d in np.median(rows, axis=0).tolist())
+
     def start(self) -> None:
         """Make the run's folder, or take up the run that is in it."""
         inputs = {
@@ -141,8 +133,10 @@ class Training:
         options = self.config.result_options()
         record = self.run.read_record() if self.config.resume else None
         if record is None:
-            steps = self._steps_in_budget()
-            record = {"options": options, "inputs": inputs, "steps": steps}
+            steps, joint_steps = self._steps_in_budget()
+            record = {
+                "options": options, "inputs": inputs, "steps": steps, "joint_steps": joint_steps
+            }  # fmt: skip
             self.run.create(record)
         else:
             check_same("options", options, record["options"])
@@ -150,22 +144,22 @@ class Training:
             saved = self.run.load()
             if saved is not None:
                 self.state, self.params, self.optimiser = saved
-        self.phases = plan(self.config, record["steps"])
+        self.phases = plan(self.config, record["steps"], record["joint_steps"])
         self.photos.write_skipped(self.run.skipped)
 
-    def _steps_in_budget(self) -> int:
-        """Steps for each stage: --steps, or what --minutes has time for, as timed now."""
-        if self.config.minutes is None:
-            return self.config.steps
+    def _steps_in_budget(self) -> tuple[int, int]:
+        """Steps for each stage and together: as said, or what --minutes has time for, as timed now."""
+        config = self.config
+        if config.minutes is None:
+            return config.steps, config.joint_steps
         _, x0 = next(self.photos.stream(0))
-        budget, each = self.config.minutes * 60 * TRAINING_SHARE, 0.0
-        for phase in plan(self.config, steps=1):
-            seconds = self._seconds_per_step(phase, x0)
-            if phase.name == JOINT:
-                budget -= phase.steps * seconds
-            else:
-                each += seconds
-        return max(1, int(budget / each))
+        phases = plan(config, steps=1, joint_steps=min(1, config.joint_steps))
+        seconds = {phase.name: self._seconds_per_step(phase, x0) for phase in phases}
+        budget, joint = config.minutes * 60 * TRAINING_SHARE, seconds.pop(JOINT, None)
+        each = budget / sum(seconds.values())
+        if joint is None:
+            return max(1, int(each)), 0
+        return max(1, int(each * (1 - JOINT_SHARE))), max(1, int(budget * JOINT_SHARE / joint))
 
     def _seconds_per_step(self, phase: Phase, x0: X) -> float:
         chain = self.chain(phase)
@@ -189,13 +183,30 @@ class Training:
         chain.set_optimiser_arrays(self.optimiser, self.state.step)
         return chain
 
+    def _scored(self, phase: Phase) -> set[int]:
+        """The stages whose output counts in this step.
+
+        In the joint steps those are the last and one before it, by lot: a score costs more than a
+        generator, and that one keeps the earlier stages paintings (deep supervision, Lee et al. 2015).
+        """
+        if phase.name != JOINT:
+            return set(phase.trained)
+        *earlier, last = phase.trained
+        lot = np.random.default_rng([self.config.seed, self.state.step])
+        return {int(lot.choice(earlier)), last}
+
     def _losses_and_gradients(
         self, chain: Chain, phase: Phase, x0: X
-    ) -> list[tuple[dict[str, float], X]]:
+    ) -> dict[int, tuple[dict[str, float], X]]:
+        """Forward and backward through the chain; the losses and gradients of the scored stages."""
         self.perceptual.set_content(x0)
         xs = chain.forward(x0)
-        scores = [self.perceptual.score(xs[k]) for k in phase.trained]
-        chain.backward([d_x / np.float32(losses["total"] + TINY_LOSS) for losses, d_x in scores])
+        scores = {k: self.perceptual.score(xs[k]) for k in sorted(self._scored(phase))}
+        nothing = np.zeros_like(x0)
+        gradients = {
+            k: d_x / np.float32(loss["total"] + TINY_LOSS) for k, (loss, d_x) in scores.items()
+        }
+        chain.backward([gradients.get(k, nothing) for k in phase.trained])
         return scores
 
     def learn(self, phase: Phase, progress: Progress, interrupts: list[int]) -> None:
@@ -215,7 +226,7 @@ class Training:
         while self.state.step < phase.steps:
             position, x0 = next(photos)
             scores = self._losses_and_gradients(chain, phase, x0)
-            if not all(math.isfinite(loss["total"]) and _finite(d_x) for loss, d_x in scores):
+            if not all(math.isfinite(x["total"]) and _finite(d_x) for x, d_x in scores.values()):
                 raise _NotFiniteError
             rate = phase.rate_at(self.state.step) * self.state.rate_scale
             chain.update(rate)
@@ -225,7 +236,7 @@ class Training:
                 position=position,
                 seconds=time.perf_counter() - begin,
             )
-            self.report(phase, progress, rate, [losses for losses, _ in scores])
+            self.report(phase, progress, rate, {k: x for k, (x, _) in scores.items()})
             last = self.state.step == phase.steps
             if last or interrupts or self.state.step % self.config.save_every == 0:
                 self.save(chain, progress)
@@ -239,9 +250,9 @@ class Training:
                 self.write_sheet(chain)
 
     def report(
-        self, phase: Phase, progress: Progress, rate: float, losses: Sequence[dict[str, float]]
+        self, phase: Phase, progress: Progress, rate: float, losses: dict[int, dict[str, float]]
     ) -> None:
-        named = {f"x{k + 1}": loss for k, loss in zip(phase.trained, losses, strict=True)}
+        named = {f"x{k + 1}": loss for k, loss in losses.items()}
         progress.step(phase.name, self.state.step, {k: loss["total"] for k, loss in named.items()})
         if self.state.step % REPORT_EVERY == 0 or self.state.step == phase.steps:
             progress.record(
@@ -345,6 +356,11 @@ class Training:
             "photos": self.photos.count,
             "steps": [phase.steps for phase in self.phases],
             "seconds": round(self.state.seconds, 1),
+            "weights": {
+                **self.weights.of_layers(),
+                "content": self.weights.content,
+                "tv": self.weights.tv,
+            },
             "multiply_adds_per_pixel": round(sum(s.multiply_adds() for s in self.specs[:stages])),
             "options": without_folders(self.config.result_options()),
             "held_out": evaluation,
@@ -373,7 +389,7 @@ def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
         training.run.metrics, training.state.metrics_bytes, training.steps_done(), total
     )
     evaluation: dict[str, Any] = {}
-    with contextlib.closing(progress), _deferred_signals() as interrupts:
+    with contextlib.closing(progress), deferred_signals() as interrupts:
         while training.state.phase < len(training.phases):
             phase = training.phases[training.state.phase]
             training.learn(phase, progress, interrupts)
@@ -398,22 +414,3 @@ class _NotFiniteError(Exception):
 
 def _finite(array: npt.NDArray[Any]) -> bool:
     return bool(np.isfinite(array).all())
-
-
-@contextlib.contextmanager
-def _deferred_signals() -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM is noted in the list, to be heeded after the step; a second one kills."""
-    noted: list[int] = []
-    before: dict[int, Any] = {}
-
-    def note(number: int, frame: Any) -> None:
-        noted.append(number)
-        signal.signal(number, before[number])
-
-    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-        before[number] = signal.signal(number, note)
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

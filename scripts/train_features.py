@@ -32,8 +32,9 @@ from neuralart.features import Features, fold_head, load_features, write_feature
 from neuralart.files import Arrays, read_archive, write_archive
 from neuralart.images import X, to_image, to_x
 from neuralart.photos import Photos
+from neuralart.specs import CONTENT_LAYER
 from neuralart.symbols.losses import content_loss, gram, style_loss
-from neuralart.symbols.vgg import CONTENT_LAYER, STYLE_LAYERS, VggSpec, conv_names, style_maps
+from neuralart.symbols.vgg import STYLE_LAYERS, VggSpec, conv_names, style_maps
 
 WIDTHS = (16, 32, 64, 128, 128)
 CROP_PX = 128

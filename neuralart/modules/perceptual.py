@@ -15,19 +15,28 @@ import numpy as np
 from neuralart.engine import mx, settle
 from neuralart.features import Features
 from neuralart.images import X
+from neuralart.specs import CONTENT_LAYER
 from neuralart.symbols.losses import content_loss, gram, style_loss, total_variation
-from neuralart.symbols.vgg import CONTENT_LAYER, STYLE_LAYERS, style_maps, vgg
+from neuralart.symbols.vgg import STYLE_LAYERS, style_maps, vgg
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What a style layer, the content layer and the total variation count in the total loss."""
+    """What each style layer, the content layer and the total variation count in the total loss.
 
-    style: float = 20.0
+    ``style`` is one weight for all layers, or one for each of `STYLE_LAYERS`.
+    """
+
+    style: float | tuple[float, ...] = 20.0
     content: float = 2.0
     tv: float = 5.0
+
+    def of_layers(self) -> dict[str, float]:
+        """The weight of every style layer by name."""
+        one_each = self.style if isinstance(self.style, tuple) else [self.style] * len(STYLE_LAYERS)
+        return dict(zip(STYLE_LAYERS, one_each, strict=True))
 
 
 class Perceptual:
@@ -48,8 +57,8 @@ class Perceptual:
         self._style_maps = styles
         self._content_map = vgg(x, features.spec, [content_layer])[content_layer]
         losses = {
-            f"style_{layer}": style_loss(g, mx.sym.Variable(f"target_{layer}")) * weights.style
-            for layer, g in zip(STYLE_LAYERS, self._grams, strict=True)
+            f"style_{layer}": style_loss(g, mx.sym.Variable(f"target_{layer}")) * weight
+            for (layer, weight), g in zip(weights.of_layers().items(), self._grams, strict=True)
         }
         content = content_loss(maps[content_layer], mx.sym.Variable("target_content"))
         losses["content"] = content * weights.content

@@ -15,8 +15,6 @@ BLOCKS = (2, 2, 4, 4, 4)
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Gatys et al. 2016, section 2.2; the 2016 example too."""
 
-CONTENT_LAYER = "relu4_2"
-
 
 @dataclass(frozen=True)
 class VggSpec:

@@ -151,7 +151,7 @@ def test_the_chain_of_2016_trains(
     config = Path(__file__).parents[2] / "configs" / "end-to-end-2016.toml"
     result = run_cli(
         "train", "--config", config, "--style", style_file, "--data", photo_dir, "--out", tmp_path / "run",
-        "--features", features_file, "--steps", 1, "--crop", 32, "--style-scale", 32,
+        "--features", features_file, "--steps", 1, "--joint-steps", 0, "--crop", 32, "--style-scale", 32,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     model = load_model(tmp_path / "run")
