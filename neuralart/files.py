@@ -6,14 +6,15 @@ pickle, ``unzip`` shows it, and its checksums tell a damaged file from a whole o
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +27,30 @@ PART = ".part"
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def write_aside(path: Path, data: bytes) -> None:
-    """Write a file beside its place, then rename it there: it is whole or it is not there.
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """A new file to write beside its place, renamed there at the end: it is whole or it is not there.
 
     Raises OutputError; then the earlier file, if any, is as it was.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     try:
-        with aside.open("wb") as file:
-            file.write(data)
+        with aside.open("w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write a whole file, as `written_aside` does."""
+    with written_aside(path) as file:
+        file.write(data)
 
 
 def write_archive(

@@ -1,24 +1,28 @@
-"""Pictures: file ⇄ image ⇄ x. The only place that knows cv2, and so the end of BGR.
+"""Images: file ⇄ image ⇄ x, and sizes.
 
-image   (H, W, 3) uint8, RGB, 0..255
+image   (H, W, 3) uint8, RGB, 0..255; where `Pixels` is written, also uint16, 0..65535
 x       (N, 3, H, W) float32, RGB minus `PIXEL_MEAN`, in 0..255 units
 Sizes are (height, width) everywhere else; cv2's (width, height) never leaves this file.
 """
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.errors import ImageError, OutputError
-from neuralart.files import write_aside
-
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # a damaged photo is reported by us, once
-import cv2
+from neuralart.pictures import (
+    Picture,
+    PictureFile,
+    Pixels,
+    encode_picture,
+    to_8_bits,
+    write_picture,
+)
 
 cv2.setNumThreads(1)  # photos are decoded side by side, and the other cores compute
 
@@ -28,31 +32,8 @@ X = npt.NDArray[np.float32]
 # Mean RGB of ImageNet, 0..255: what the VGG nets of 2014 subtract, and so the 2016 generators.
 PIXEL_MEAN = np.array([123.68, 116.779, 103.939], dtype=np.float32)
 
-READABLE = frozenset(
-    [
-        ".bmp",
-        ".dib",
-        ".jpeg",
-        ".jpg",
-        ".jpe",
-        ".jp2",
-        ".png",
-        ".webp",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".sr",
-        ".ras",
-        ".tiff",
-        ".tif",
-        ".hdr",
-        ".pic",
-    ]
-)
-WRITABLE = frozenset(
-    [".bmp", ".jpeg", ".jpg", ".jpe", ".jp2", ".png", ".webp", ".ppm", ".tiff", ".tif"]
-)
+# 65535 / 255: one step of 8 bits in steps of 16.
+_STEP_16 = 257
 
 
 def read_image(path: Path) -> Image:
@@ -61,53 +42,19 @@ def read_image(path: Path) -> Image:
     Returns (H, W, 3) uint8. Gray becomes three equal channels, alpha is dropped, 16 bits become 8.
     Raises ImageError if there is no such file, or it is not a whole picture.
     """
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if data.size == 0:
-        raise ImageError(f"{path}: the file is empty")
-    return decode_image(data.tobytes(), str(path))
+    return to_8_bits(PictureFile(path).read().pixels)
 
 
 def decode_image(data: bytes, where: str) -> Image:
     """The picture in the bytes of a file; ``where`` names it in the error. See `read_image`."""
-    try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        bgr = None
-    if bgr is None:
-        raise ImageError(f"{where}: not a picture that OpenCV can read, or cut short")
-    return cast(Image, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
-
-
-def check_writable(path: Path, overwrite: bool) -> None:
-    """Raise now what `write_image` would raise after the work is done.
-
-    Raises OutputError for a suffix of no known format, a missing folder, or an existing file
-    without ``overwrite``.
-    """
-    if path.suffix.lower() not in WRITABLE:
-        known = " ".join(sorted(WRITABLE))
-        raise OutputError(f"{path}: no picture format of that suffix; use one of {known}")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a picture file in it")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; add --overwrite to replace it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent}: no such folder; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path.parent}: not writable; choose another folder")
+    return to_8_bits(PictureFile(data, where).read().pixels)
 
 
 def encode_image(image: Image, suffix: str) -> bytes:
-    """The bytes of a picture file of the suffix's format (JPEG and WebP at quality 95)."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_WEBP_QUALITY, 95]
-    try:
-        _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    except cv2.error as error:
-        raise OutputError(f"a picture of {image.shape[:2]} as {suffix}: {error.err}") from None
-    return data.tobytes()
+    """The bytes of a picture file of the suffix's format."""
+    buffer = io.BytesIO()
+    encode_picture(buffer, Picture(image), suffix)
+    return buffer.getvalue()
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -115,26 +62,41 @@ def write_image(path: Path, image: Image) -> None:
 
     Raises OutputError if it cannot be encoded or written; then nothing is left behind.
     """
-    write_aside(path, encode_image(image, path.suffix.lower()))
+    write_picture(path, Picture(image))
 
 
-def to_x(image: Image) -> X:
-    """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32 in 0..255 units minus the mean."""
-    return np.ascontiguousarray((image.astype(np.float32) - PIXEL_MEAN).transpose(2, 0, 1)[None])
+def to_x(image: Pixels) -> X:
+    """(H, W, 3) RGB, uint8 or uint16 -> (1, 3, H, W) float32 in 0..255 units minus the mean."""
+    rgb = image.astype(np.float32)
+    if image.dtype == np.uint16:
+        rgb /= _STEP_16
+    return np.ascontiguousarray((rgb - PIXEL_MEAN).transpose(2, 0, 1)[None])
 
 
 def to_image(x: X) -> Image:
     """(1, 3, H, W) minus the mean -> (H, W, 3) uint8 RGB, rounded and clipped to 0..255."""
+    return cast(Image, to_pixels(x, np.dtype(np.uint8)))
+
+
+def to_pixels(x: X, dtype: npt.DTypeLike) -> Pixels:
+    """(1, 3, H, W) minus the mean -> (H, W, 3) RGB of uint8 or uint16, rounded and clipped."""
     rgb = x[0].transpose(1, 2, 0) + PIXEL_MEAN
-    return np.ascontiguousarray(np.rint(rgb).clip(0, 255).astype(np.uint8))
+    if dtype == np.uint16:
+        rgb *= _STEP_16
+    return np.ascontiguousarray(rounded(rgb, dtype))
 
 
-def resize(image: Image, size: tuple[int, int]) -> Image:
-    """To (height, width); by areas when it shrinks, bicubic when it grows."""
+def rounded(values: npt.NDArray[np.float32], dtype: npt.DTypeLike) -> Any:
+    """To whole numbers, clipped to the range of an unsigned type."""
+    return np.rint(values).clip(0, np.iinfo(dtype).max).astype(dtype)
+
+
+def resize(image: Pixels, size: tuple[int, int]) -> Any:
+    """To (height, width), of the same type; by areas when it shrinks, bicubic when it grows."""
     height, width = size
     shrinks = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cast(Image, cv2.resize(image, (width, height), interpolation=method))
+    return cv2.resize(image, (width, height), interpolation=method)
 
 
 def resize_shorter_edge(image: Image, edge_px: int) -> Image:

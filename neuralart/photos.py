@@ -21,7 +21,6 @@ import numpy as np
 from neuralart.errors import ImageError, PhotosError
 from neuralart.files import write_aside
 from neuralart.images import (
-    READABLE,
     Image,
     X,
     centre_crop,
@@ -29,6 +28,7 @@ from neuralart.images import (
     resize_shorter_edge,
     to_x,
 )
+from neuralart.pictures import READABLE
 
 DECODERS = 2
 AHEAD = 8
