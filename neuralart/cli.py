@@ -63,16 +63,28 @@ def train(**options: Any) -> None:
 
 
 @main.command()
-@click.argument("photo", type=click.Path(path_type=Path))
-@click.argument("painting", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="PHOTO... PAINTING")
 @options_of(StylizeConfig)
-def stylize(photo: Path, painting: Path, **options: Any) -> None:
-    """Paint PHOTO with a style and write PAINTING, as large as the photo."""
+def stylize(paths: tuple[str, ...], **options: Any) -> None:
+    """Paint PHOTO with a style and write PAINTING, as large as the photo.
+
+    Several photos, folders (their trees are kept) and patterns such as 'in/**/*.jpg' go into a folder,
+    PAINTING/. A - stands for standard input or output.
+    """
+    if len(paths) < 2:
+        raise click.UsageError("name the photo, or several, and last the painting, or a folder/")
     config = StylizeConfig(**options)
     _set_threads(config.threads)
+    from neuralart.progress import say
     from neuralart.stylize import stylize as run
 
-    click.echo(run(photo, painting, config))
+    run(
+        paths[:-1],
+        paths[-1],
+        config,
+        written=lambda path: say(os.fsencode(path)),
+        note=lambda text: say(text, error=True),
+    )
 
 
 @main.command()

@@ -164,11 +164,52 @@ class StylizeConfig:
     model: str = option("starry-night", help=MODEL_HELP, unit="MODEL")
     stage: int | None = option(
         None,
-        help="Output of this stage, 1 the first; by default the last.",
+        help="End at this stage, 1 the first; by default the last.",
         unit="K",
         range=(1, None),
     )
-    overwrite: bool = option(False, help="Replace the output if it exists.")
+    strength: float = option(
+        1.0,
+        help="From 0, the photo, through the stages to 1, the whole painting.",
+        unit="0..1",
+        range=(0, 1),
+    )
+    preserve_colors: bool = option(
+        False, help="Paint in light and dark only, in the photo's colours."
+    )
+    size: int | None = option(
+        None,
+        help="Longer edge to paint at: smaller gives larger strokes; by default the photo's.",
+        unit="PX",
+        range=(1, 65535),
+    )
+    keep_size: bool = option(
+        False, help="With --size, bring the painting back to the photo's size."
+    )
+    quality: int = option(95, help="Quality of JPEG and WebP.", unit="Q", range=(1, 100))
+    format: str | None = option(
+        None,
+        help="Format of paintings in a folder or on standard output; by default the photo's own.",
+        choices=("jpg", "png", "webp", "tiff", "bmp"),
+    )
+    overwrite: bool = option(False, help="Replace paintings that exist.")
+    skip_existing: bool = option(False, help="Pass over photos whose paintings exist.")
+    on_error: str = option(
+        "skip",
+        help="When a photo of several fails: go on with the others, or stop.",
+        choices=("skip", "stop"),
+    )
+    shard: str | None = option(
+        None,
+        help="Paint the I-th of N equal parts of the photos, on one of N machines.",
+        unit="I/N",
+    )
+    max_pixels: float = option(
+        120.0,
+        help="Refuse larger photos: a damaged or hostile file may claim any size.",
+        unit="MEGAPIXELS",
+        range=(0, None),
+    )
     device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
     threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
 

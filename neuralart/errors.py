@@ -7,6 +7,7 @@ NeuralArtError          exit code 1
 ├── ModelError          a trained style that cannot be read
 ├── RunError            a training run that cannot start, go on or be resumed
 ├── OutputError         a place that cannot or must not be written
+├── BatchError          pictures of a batch that could not be painted
 ├── EngineError         MXNet or a device that is not there
 └── ConfigError         exit code 2: a wrong option, config file or generator specification
 Interrupted             Ctrl-C or SIGTERM, after saving; exit code 128 + signal
@@ -43,6 +44,10 @@ class RunError(NeuralArtError):
 
 class OutputError(NeuralArtError):
     """A place that cannot or must not be written."""
+
+
+class BatchError(NeuralArtError):
+    """Some pictures of a batch could not be painted; all others are."""
 
 
 class EngineError(NeuralArtError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -75,7 +74,7 @@ def to_x(image: Pixels) -> X:
 
 def to_image(x: X) -> Image:
     """(1, 3, H, W) minus the mean -> (H, W, 3) uint8 RGB, rounded and clipped to 0..255."""
-    return cast(Image, to_pixels(x, np.dtype(np.uint8)))
+    return to_pixels(x, np.uint8)
 
 
 def to_pixels(x: X, dtype: npt.DTypeLike) -> Pixels:
@@ -86,12 +85,13 @@ def to_pixels(x: X, dtype: npt.DTypeLike) -> Pixels:
     return np.ascontiguousarray(rounded(rgb, dtype))
 
 
-def rounded(values: npt.NDArray[np.float32], dtype: npt.DTypeLike) -> Any:
+def rounded(values: npt.NDArray[np.float32], dtype: npt.DTypeLike) -> Pixels:
     """To whole numbers, clipped to the range of an unsigned type."""
-    return np.rint(values).clip(0, np.iinfo(dtype).max).astype(dtype)
+    highest = 65535 if dtype == np.uint16 else 255
+    return np.rint(values).clip(0, highest).astype(dtype)
 
 
-def resize(image: Pixels, size: tuple[int, int]) -> Any:
+def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     """To (height, width), of the same type; by areas when it shrinks, bicubic when it grows."""
     height, width = size
     shrinks = height * width < image.shape[0] * image.shape[1]

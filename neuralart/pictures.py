@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,8 @@ import cv2
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+# Of uint8 or uint16, over their whole range.
+Pixels = npt.NDArray[Any]
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 class Picture:
     """A picture, upright.
 
-    pixels  (H, W, 3) RGB, uint8 or uint16 over their whole range
+    pixels  (H, W, 3) RGB, uint8 or uint16
     alpha   (H, W) of the same type, or None
     icc     the colour profile of the pixels, an RGB one, or None
     exif    EXIF as bytes, or None
@@ -77,6 +78,11 @@ class Picture:
     alpha: Pixels | None = None
     icc: bytes | None = None
     exif: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)"""
+        return self.pixels.shape[0], self.pixels.shape[1]
 
 
 class PictureFile:
@@ -160,7 +166,7 @@ class PictureFile:
             return depth == 16
         if self._pillow.format == "TIFF":
             bits = self._pillow.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
-            return max(bits) == 16
+            return bool(max(bits) == 16)
         return False
 
     def _decode_16_bit(self) -> Pixels:
@@ -216,7 +222,12 @@ def _why(error: Exception) -> str:
 
 def _decoded(picture: Pillow.Image, icc: bytes | None) -> tuple[Pixels, bytes | None]:
     """(H, W, 3 or 4) uint8, and the profile if it still describes them."""
-    if picture.mode in ("I;16", "I;16B", "I;16L", "I"):  # gray of 16 bits from elsewhere than PNG or TIFF
+    if picture.mode in (
+        "I;16",
+        "I;16B",
+        "I;16L",
+        "I",
+    ):  # gray of 16 bits from elsewhere than PNG or TIFF
         gray = (np.asarray(picture).clip(0, 65535) / 257).round().astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2), None
     if picture.mode in ("F", "LAB", "HSV"):
@@ -228,7 +239,7 @@ def _decoded(picture: Pillow.Image, icc: bytes | None) -> tuple[Pixels, bytes | 
         picture = picture.convert(mode)
     # In strips: Pillow has four bytes a pixel, and would make two copies more of the whole picture.
     pixels = np.empty((picture.height, picture.width, len(mode)), np.uint8)
-    for rows in _strips(picture.height, picture.width):
+    for rows in strips(picture.height, picture.width):
         strip = picture.crop((0, rows.start, picture.width, rows.stop))
         pixels[rows] = np.asarray(strip)
     return pixels, icc
@@ -250,7 +261,7 @@ def _to_srgb(picture: Pillow.Image, icc: bytes) -> Pillow.Image:
     return rgb
 
 
-def _strips(height: int, width: int) -> Iterator[slice]:
+def strips(height: int, width: int) -> Iterator[slice]:
     """Rows of about a megapixel at a time."""
     step = max(1, 1_000_000 // width)
     for top in range(0, height, step):
@@ -295,11 +306,11 @@ def _exif_for(exif: bytes, height: int, width: int) -> Any:
     return loaded
 
 
-def check_writable(path: Path, overwrite: bool) -> None:
+def check_writable(path: Path, overwrite: bool, *, make_folders: bool = False) -> None:
     """Raise now what `write_picture` would raise after the work is done.
 
-    Raises OutputError for a suffix of no known format, a missing folder, or an existing file
-    without ``overwrite``.
+    Raises OutputError for a suffix of no known format, a missing folder (unless ``make_folders`` says that
+    folders will be made), or an existing file without ``overwrite``.
     """
     if path.suffix.lower() not in WRITABLE:
         known = " ".join(sorted(WRITABLE))
@@ -310,10 +321,14 @@ def check_writable(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path}: is a folder; name a picture file in it")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists; add --overwrite to replace it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent}: no such folder; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path.parent}: not writable; choose another folder")
+    folder = path.parent
+    while make_folders and not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        problem = "is a file, not a folder" if folder.exists() else "no such folder; make it first"
+        raise OutputError(f"{folder}: {problem}")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder}: not writable; choose another folder")
 
 
 def check_size(suffix: str, size: tuple[int, int]) -> None:
@@ -342,7 +357,7 @@ def encode_picture(
     """Write the bytes of a picture file of the suffix's format. Raises OutputError, or the file's OSError."""
     name = WRITABLE[suffix.lower()]
     pixels, alpha = picture.pixels, picture.alpha
-    check_size(suffix, pixels.shape[:2])
+    check_size(suffix, picture.size)
     if name not in _WITH_16_BITS:
         pixels = to_8_bits(pixels)
         alpha = None if alpha is None else to_8_bits(alpha)
@@ -352,7 +367,7 @@ def encode_picture(
         pixels, alpha = _on_white(pixels, alpha), None
     if alpha is not None:
         pixels = np.dstack([pixels, alpha])
-    exif = picture.exif and _exif_for(picture.exif, *pixels.shape[:2])
+    exif = picture.exif and _exif_for(picture.exif, *picture.size)
     if name == "PNG":
         _write_png(file, pixels, picture.icc, exif)
     elif pixels.dtype == np.uint16:
@@ -367,8 +382,10 @@ def encode_picture(
         elif name == "JPEG2000":
             options["irreversible"] = False
         if name in ("JPEG", "WEBP", "TIFF"):
-            options |= {"icc_profile": picture.icc, "exif": exif} if exif else {"icc_profile": picture.icc}
-        Pillow.fromarray(pixels).save(_Stream(file), name, **options)
+            options |= (
+                {"icc_profile": picture.icc, "exif": exif} if exif else {"icc_profile": picture.icc}
+            )
+        Pillow.fromarray(pixels).save(cast(BinaryIO, _Stream(file)), name, **options)
 
 
 class _Stream(io.BufferedIOBase):
@@ -396,16 +413,16 @@ class _Stream(io.BufferedIOBase):
 def to_8_bits(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """0..65535 -> 0..255, rounded; 8 bits as they are."""
     if pixels.dtype == np.uint8:
-        return pixels  # type: ignore[return-value]
+        return pixels
     eight = np.empty(pixels.shape, np.uint8)
-    for rows in _strips(*pixels.shape[:2]):
+    for rows in strips(*pixels.shape[:2]):
         eight[rows] = (pixels[rows].astype(np.uint32) + 128) // 257
     return eight
 
 
 def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
     flat = np.empty_like(pixels)
-    for rows in _strips(*pixels.shape[:2]):
+    for rows in strips(*pixels.shape[:2]):
         share = alpha[rows][..., None].astype(np.float32) / 255
         flat[rows] = np.rint(pixels[rows] * share + 255 * (1 - share))
     return flat
@@ -418,12 +435,13 @@ def _write_png(file: BinaryIO, pixels: Pixels, icc: bytes | None, exif: Any) -> 
     if not done:
         raise OutputError(f"a picture of {pixels.shape[:2]} cannot be encoded as PNG")
     header_end = 33  # the signature and the IHDR chunk (PNG, third edition, 11.2.1)
-    file.write(data[:header_end])
+    encoded = memoryview(cast(Any, data))
+    file.write(encoded[:header_end])
     if icc:
         file.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
     if exif:
         file.write(_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
-    file.write(memoryview(data)[header_end:])
+    file.write(encoded[header_end:])
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -435,7 +453,9 @@ def _write_tiff_16(file: BinaryIO, pixels: Pixels, icc: bytes | None, exif: Any)
     """By tifffile, with EXIF's texts; it has no place for the directories of camera and GPS."""
     import tifffile
 
-    texts = [(tag, "s", 0, str(exif[tag]), True) for tag in _TEXT_TAGS if tag in exif] if exif else []
+    texts = (
+        [(tag, "s", 0, str(exif[tag]), True) for tag in _TEXT_TAGS if tag in exif] if exif else []
+    )
     tifffile.imwrite(
         file,
         pixels,

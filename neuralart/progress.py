@@ -1,4 +1,5 @@
-"""What a run says of itself: a bar on the terminal and ``metrics.jsonl``. The only place that knows tqdm."""
+"""What a run says of itself: a bar on the terminal and ``metrics.jsonl``. And a bar for a
+batch of pictures. The only place that knows tqdm."""
 
 from __future__ import annotations
 
@@ -74,3 +75,38 @@ class Progress:
     def close(self) -> None:
         self._bar.close()
         self._file.close()
+
+
+class PictureBar:
+    """A bar over the pictures of a batch; none for 0 of them, or where stderr is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = tqdm(
+            total=total,
+            unit="picture",
+            file=sys.stderr,
+            disable=None if total else True,
+            dynamic_ncols=True,
+        )
+
+    def done(self) -> None:
+        """One picture more is painted, was there already, or failed."""
+        self._bar.update()
+
+    def __enter__(self) -> PictureBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+
+def say(line: str | bytes, *, error: bool = False) -> None:
+    """A line on stdout or stderr, above any bar."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        stream = sys.stderr if error else sys.stdout
+        if isinstance(line, bytes):
+            stream.flush()
+            stream.buffer.write(line + b"\n")
+        else:
+            stream.write(line + "\n")
+        stream.flush()

@@ -45,6 +45,7 @@ from neuralart.photos import Photos
 from neuralart.progress import REPORT_EVERY, Progress
 from neuralart.schedule import JOINT, Phase, plan
 from neuralart.shipped import find_model
+from neuralart.signals import deferred_signals
 from neuralart.symbols.vgg import STYLE_LAYERS
 
 JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experiments.md)
