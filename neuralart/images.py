@@ -14,14 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.pictures import (
-    Picture,
-    PictureFile,
-    Pixels,
-    encode_picture,
-    to_8_bits,
-    write_picture,
-)
+from neuralart.encode import encode_picture, write_picture
+from neuralart.pictures import Picture, PictureFile, Pixels, to_8_bits
 
 cv2.setNumThreads(1)  # photos are decoded side by side, and the other cores compute
 

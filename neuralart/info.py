@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from neuralart.config import command_line
+from neuralart.encode import check_writable
 from neuralart.files import write_aside
 from neuralart.images import decode_image, encode_image
 from neuralart.model import Model, load_model
-from neuralart.pictures import check_writable
 from neuralart.shipped import find_model, shipped
 from neuralart.tables import number, table
 

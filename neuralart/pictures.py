@@ -1,7 +1,7 @@
-"""Picture files ⇄ pixels, with what else a picture file holds: alpha, 16 bits, a colour profile, EXIF.
+"""Picture files → pixels, with what else a picture file holds: alpha, 16 bits, a colour profile, EXIF.
 
-Pillow reads and writes. Where it would cut 16-bit colour to 8 bits, OpenCV reads instead, and OpenCV
-(PNG) and tifffile (TIFF) write. A header is read and judged before a pixel is decoded.
+Pillow reads; where it would cut 16-bit colour to 8 bits, OpenCV (PNG) and tifffile (TIFF) do. A header is
+read and judged before a pixel is decoded.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ import io
 import logging
 import os
 import stat
-import struct
-import zlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.errors import ImageError, OutputError
-from neuralart.files import written_aside
+from neuralart.errors import ImageError
 
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # a damaged photo is reported by us, once
 import cv2
@@ -39,29 +37,23 @@ WRITABLE = {
     ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
 }  # fmt: skip
 # Only these are tried on a file: Pillow knows formats whose readers start other programs.
-_FORMATS = (*dict.fromkeys(WRITABLE.values()), "DIB", "GIF", "MPO", "SUN", "TGA")
+_FORMATS = (*dict.fromkeys(WRITABLE.values()), "DIB", "GIF", "SUN", "TGA")
 READABLE = frozenset([*WRITABLE, ".dib", ".gif", ".mpo", ".pbm", ".pgm", ".pnm", ".ras", ".tga"])
-
-_WITH_ALPHA = {"JPEG2000", "PNG", "TIFF", "WEBP"}
-_WITH_16_BITS = {"PNG", "TIFF"}
-_LONGEST_EDGE = {"JPEG": 65535, "WEBP": 16383}
-
-DEFAULT_QUALITY = 95
 
 # A header that claims more is taken for damaged or hostile; 120 megapixels decode to 360 MB.
 MAX_PIXELS = 120_000_000
 
 Pillow.MAX_IMAGE_PIXELS = None  # judged here, with a flag to lift it
+warnings.filterwarnings("ignore", module="PIL")  # of damaged EXIF, which is left out
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 # What is copied of a picture's EXIF: texts, camera, time, place, resolution (EXIF 2.32, tables 4, 7, 15).
 # The rest describes how the old file was laid out, or is a thumbnail of the old picture.
-_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
 _KEPT_TAGS = (
     0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298,
     0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F,
 )  # fmt: skip
-_TEXT_TAGS = (0x010E, 0x010F, 0x0110, 0x013B, 0x8298)
-_PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 
 
 @dataclass(frozen=True)
@@ -170,22 +162,45 @@ class PictureFile:
         return False
 
     def _decode_16_bit(self) -> Pixels:
+        self._file.seek(0)
         if self._pillow.format == "TIFF":
-            self._orientation = self._tiff_orientation
-            kind = self._pillow.tag_v2.get(262)  # type: ignore[attr-defined]
-            if kind not in (1, 2):
+            return self._decode_tiff_16()
+        return _by_opencv(self._file.read())
+
+    def _decode_tiff_16(self) -> Pixels:
+        import tifffile
+
+        with tifffile.TiffFile(self._file) as tiff:
+            page: Any = tiff.pages[0]
+            if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
                 raise ImageError(
                     "a 16-bit TIFF that is neither gray nor RGB; convert it to RGB or to 8 bits"
                 )
-        self._file.seek(0)
-        data = np.frombuffer(self._file.read(), np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        if pixels is None or pixels.dtype != np.uint16:
-            raise ValueError("not decoded")
-        if pixels.ndim == 2:
-            return np.repeat(pixels[..., None], 3, axis=2)
-        code = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
-        return np.asarray(cv2.cvtColor(pixels, code))
+            if page.compression == tifffile.COMPRESSION.LZW and page.planarconfig == 1:
+                # tifffile has no LZW of its own; OpenCV has, and turns the picture upright by itself.
+                self._file.seek(0)
+                return _by_opencv(self._file.read())
+            pixels = page.asarray()
+            if page.planarconfig == 2:
+                pixels = pixels.transpose(1, 2, 0)
+        self._orientation = self._tiff_orientation
+        return _repeated(pixels) if pixels.ndim == 2 else pixels
+
+
+def _by_opencv(data: bytes) -> Pixels:
+    """(H, W, 3 or 4) RGB, uint16"""
+    pixels: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise ValueError("not decoded")
+    if pixels.ndim == 2:
+        return _repeated(pixels)
+    code = cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(pixels, code)
+
+
+def _repeated(gray: Pixels) -> Pixels:
+    """(H, W) -> (H, W, 3)"""
+    return np.repeat(gray[..., None], 3, axis=2)
 
 
 def _opened(source: Path | bytes, name: str) -> BinaryIO:
@@ -229,7 +244,7 @@ def _decoded(picture: Pillow.Image, icc: bytes | None) -> tuple[Pixels, bytes | 
         "I",
     ):  # gray of 16 bits from elsewhere than PNG or TIFF
         gray = (np.asarray(picture).clip(0, 65535) / 257).round().astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2), None
+        return _repeated(gray), None
     if picture.mode in ("F", "LAB", "HSV"):
         raise ImageError(f"has pixels of kind {picture.mode}; convert it to RGB with 8 or 16 bits")
     mode = "RGBA" if picture.has_transparency_data else "RGB"
@@ -286,7 +301,7 @@ def _kept_exif(exif: Any) -> bytes | None:
         for tag in _KEPT_TAGS:
             if tag in exif:
                 kept[tag] = exif[tag]
-        for directory in (_EXIF_IFD, _GPS_IFD):
+        for directory in (EXIF_IFD, GPS_IFD):
             if entries := dict(exif.get_ifd(directory)):
                 kept[directory] = entries
         if not len(kept):
@@ -297,119 +312,6 @@ def _kept_exif(exif: Any) -> bytes | None:
         return None
 
 
-def _exif_for(exif: bytes, height: int, width: int) -> Any:
-    """With the size of the picture that is written."""
-    loaded = Pillow.Exif()
-    loaded.load(exif)
-    if entries := dict(loaded.get_ifd(_EXIF_IFD)):
-        loaded[_EXIF_IFD] = entries | {_PIXEL_WIDTH: width, _PIXEL_HEIGHT: height}
-    return loaded
-
-
-def check_writable(path: Path, overwrite: bool, *, make_folders: bool = False) -> None:
-    """Raise now what `write_picture` would raise after the work is done.
-
-    Raises OutputError for a suffix of no known format, a missing folder (unless ``make_folders`` says that
-    folders will be made), or an existing file without ``overwrite``.
-    """
-    if path.suffix.lower() not in WRITABLE:
-        known = " ".join(sorted(WRITABLE))
-        raise OutputError(
-            f"{path}: no picture format of that suffix; use one of {known}, or a folder's name with / after it"
-        )
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a picture file in it")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; add --overwrite to replace it")
-    folder = path.parent
-    while make_folders and not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        problem = "is a file, not a folder" if folder.exists() else "no such folder; make it first"
-        raise OutputError(f"{folder}: {problem}")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder}: not writable; choose another folder")
-
-
-def check_size(suffix: str, size: tuple[int, int]) -> None:
-    """Raises OutputError if the format holds no picture of that (height, width)."""
-    name = WRITABLE[suffix.lower()]
-    longest = _LONGEST_EDGE.get(name)
-    if longest and max(size) > longest:
-        raise OutputError(
-            f"{name} holds at most {longest} pixels an edge, not {max(size)}; write a .png or .tiff"
-        )
-
-
-def write_picture(path: Path, picture: Picture, quality: int = DEFAULT_QUALITY) -> None:
-    """Write in the format of the suffix, aside and renamed, with all of the picture that it holds.
-
-    16 bits stay in PNG and TIFF; alpha in those, WebP and JPEG 2000, and elsewhere the picture is put
-    on white. Raises OutputError if it cannot be encoded or written; then nothing is left behind.
-    """
-    with written_aside(path) as file:
-        encode_picture(file, picture, path.suffix, quality)
-
-
-def encode_picture(
-    file: BinaryIO, picture: Picture, suffix: str, quality: int = DEFAULT_QUALITY
-) -> None:
-    """Write the bytes of a picture file of the suffix's format. Raises OutputError, or the file's OSError."""
-    name = WRITABLE[suffix.lower()]
-    pixels, alpha = picture.pixels, picture.alpha
-    check_size(suffix, picture.size)
-    if name not in _WITH_16_BITS:
-        pixels = to_8_bits(pixels)
-        alpha = None if alpha is None else to_8_bits(alpha)
-    if alpha is not None and name not in _WITH_ALPHA:
-        if int(alpha.min()) < 255:
-            log.warning("note: %s holds no transparency: the picture is put on white", name)
-        pixels, alpha = _on_white(pixels, alpha), None
-    if alpha is not None:
-        pixels = np.dstack([pixels, alpha])
-    exif = picture.exif and _exif_for(picture.exif, *picture.size)
-    if name == "PNG":
-        _write_png(file, pixels, picture.icc, exif)
-    elif pixels.dtype == np.uint16:
-        _write_tiff_16(file, pixels, picture.icc, exif)
-    else:
-        options: dict[str, Any] = {"quality": quality} if name in ("JPEG", "WEBP") else {}
-        if name == "JPEG":
-            # Brush strokes have edges in their colours, so these are halved only for small files.
-            options["subsampling"] = 0 if quality >= 90 else 2
-        elif name == "TIFF":
-            options["compression"] = "tiff_lzw"
-        elif name == "JPEG2000":
-            options["irreversible"] = False
-        if name in ("JPEG", "WEBP", "TIFF"):
-            options |= (
-                {"icc_profile": picture.icc, "exif": exif} if exif else {"icc_profile": picture.icc}
-            )
-        Pillow.fromarray(pixels).save(cast(BinaryIO, _Stream(file)), name, **options)
-
-
-class _Stream(io.BufferedIOBase):
-    """A file as Pillow sees it: without a number to write to past us, so that a full disk is called so."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, data: Any, /) -> int:
-        return self._file.write(data)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return self._file.read(-1 if size is None else size)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-
 def to_8_bits(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """0..65535 -> 0..255, rounded; 8 bits as they are."""
     if pixels.dtype == np.uint8:
@@ -418,53 +320,3 @@ def to_8_bits(pixels: Pixels) -> npt.NDArray[np.uint8]:
     for rows in strips(*pixels.shape[:2]):
         eight[rows] = (pixels[rows].astype(np.uint32) + 128) // 257
     return eight
-
-
-def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
-    flat = np.empty_like(pixels)
-    for rows in strips(*pixels.shape[:2]):
-        share = alpha[rows][..., None].astype(np.float32) / 255
-        flat[rows] = np.rint(pixels[rows] * share + 255 * (1 - share))
-    return flat
-
-
-def _write_png(file: BinaryIO, pixels: Pixels, icc: bytes | None, exif: Any) -> None:
-    """By OpenCV, which is four times as fast as Pillow, with the two chunks that it leaves out."""
-    code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    done, data = cv2.imencode(".png", cv2.cvtColor(pixels, code))
-    if not done:
-        raise OutputError(f"a picture of {pixels.shape[:2]} cannot be encoded as PNG")
-    header_end = 33  # the signature and the IHDR chunk (PNG, third edition, 11.2.1)
-    encoded = memoryview(cast(Any, data))
-    file.write(encoded[:header_end])
-    if icc:
-        file.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
-    if exif:
-        file.write(_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
-    file.write(encoded[header_end:])
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    check = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-
-def _write_tiff_16(file: BinaryIO, pixels: Pixels, icc: bytes | None, exif: Any) -> None:
-    """By tifffile, with EXIF's texts; it has no place for the directories of camera and GPS."""
-    import tifffile
-
-    texts = (
-        [(tag, "s", 0, str(exif[tag]), True) for tag in _TEXT_TAGS if tag in exif] if exif else []
-    )
-    tifffile.imwrite(
-        file,
-        pixels,
-        photometric="rgb",
-        extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
-        compression="zlib",
-        predictor=2,
-        iccprofile=icc,
-        extratags=texts,
-        metadata=None,
-        software=False,
-    )

@@ -21,6 +21,7 @@ import numpy as np
 from neuralart import engine
 from neuralart.config import StylizeConfig
 from neuralart.dials import mix, painted_size, position
+from neuralart.encode import check_size, check_writable, encode_picture, write_picture
 from neuralart.errors import (
     BatchError,
     ConfigError,
@@ -34,15 +35,7 @@ from neuralart.images import resize, to_pixels, to_x
 from neuralart.jobs import STANDARD, Job, Jobs, find_jobs, parse_shard, shard
 from neuralart.model import load_model
 from neuralart.modules.painter import Painter
-from neuralart.pictures import (
-    Picture,
-    PictureFile,
-    Pixels,
-    check_size,
-    check_writable,
-    encode_picture,
-    write_picture,
-)
+from neuralart.pictures import Picture, PictureFile, Pixels
 from neuralart.progress import PictureBar
 from neuralart.shipped import find_model
 from neuralart.signals import deferred_signals

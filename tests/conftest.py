@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from picture_files import Made, make_fixtures
 
 from neuralart.cli import main
 from neuralart.features import Features, random_features, read_features
@@ -146,6 +147,13 @@ def fails(result: Result, exit_code: int, *words: str) -> None:
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in message
+
+
+@pytest.fixture(scope="session")
+def every_picture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Made]]:
+    """A folder with tiny picture files of every kind, and what is in them."""
+    folder = tmp_path_factory.mktemp("every") / "pictures"
+    return folder, make_fixtures(folder)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ LADDER = [
     ["errors"],
     ["specs", "tiles", "files", "config", "torchfile", "shipped", "tables"],
     ["cuda", "engine"],
-    ["pictures", "images", "photos", "signals", "dials", "jobs"],
+    ["pictures", "encode", "images", "photos", "signals", "dials", "jobs"],
     ["symbols.vgg", "symbols.losses", "symbols.generator"],
     ["formats", "weights", "features", "fetch"],
     ["modules.perceptual", "modules.chain", "modules.painter"],
@@ -29,9 +29,9 @@ ORDER = [name for row in LADDER for name in row]
 # (library, the modules that may import it)
 HOMES = {
     "mxnet": {"engine"},
-    "cv2": {"images", "pictures"},
-    "PIL": {"pictures"},
-    "tifffile": {"pictures"},
+    "cv2": {"pictures", "encode", "images"},
+    "PIL": {"pictures", "encode"},
+    "tifffile": {"pictures", "encode"},
     "click": {"options", "cli"},
     "tqdm": {"progress"},
     "h5py": {"formats"},
