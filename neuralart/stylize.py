@@ -233,12 +233,12 @@ class _Line:
         start = time.monotonic()
         ahead: deque[tuple[_Opened, Future[Picture]]] = deque()
         behind: deque[tuple[_Opened, Future[None]]] = deque()
-        waiting = self._open_all(jobs)
-        opened = next(waiting, None)
         with (
             PictureBar(len(jobs) if self._many else 0) as self._bar,
             ThreadPoolExecutor(THREADS) as pool,
         ):
+            waiting = self._open_all(jobs)
+            opened = next(waiting, None)
             while opened or ahead or behind:
                 self._stopping = self._stopping or bool(interrupts)
                 while opened and not self._stopping and len(ahead) < AHEAD and self._fits(opened):

@@ -164,7 +164,7 @@ def _plain(folder: Path) -> Iterator[Made]:
     for suffix, (names, options) in kinds.items():
         for mode in names:
             image, pixels, mask = modes[mode]
-            name = f"{mode}.{suffix}"
+            name = f"{mode}-{suffix}.{suffix}"
             image.save(folder / name, **options)
             yield Made(name, pixels, mask)
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits"):
@@ -172,11 +172,10 @@ def _plain(folder: Path) -> Iterator[Made]:
         Image.fromarray(rgb).save(folder / name, compression=compression)
         yield Made(name, rgb)
     palette.save(folder / "key.png", transparency=3)
-    index = np.asarray(palette)
-    yield Made(
-        "key.png", np.asarray(palette.convert("RGB")), np.where(index == 3, 0, 255).astype(np.uint8)
-    )
-    palette.save(folder / "key.gif", transparency=3)
+    palette.save(folder / "key-gif.gif", transparency=3)
+    clear = np.where(np.asarray(palette) == 3, 0, 255).astype(np.uint8)
+    for name in ("key.png", "key-gif.gif"):
+        yield Made(name, np.asarray(palette.convert("RGB")), clear)
     Image.fromarray(rgb).save(folder / "colour-key.png", transparency=tuple(rgb[0, 0].tolist()))
     keyed = np.where((rgb == rgb[0, 0]).all(axis=2), 0, 255).astype(np.uint8)
     yield Made("colour-key.png", rgb, keyed)
@@ -191,11 +190,11 @@ def _plain(folder: Path) -> Iterator[Made]:
     yield Made("profile.webp", rgb, icc=True, exif=True)
     frames[0].save(folder / "profile.tiff", icc_profile=SRGB, exif=exif())
     yield Made("profile.tiff", rgb, icc=True, exif=True)
-    (folder / "wrong.jpg").write_bytes((folder / "rgb.png").read_bytes())
+    (folder / "wrong.jpg").write_bytes((folder / "rgb-png.png").read_bytes())
     yield Made("wrong.jpg", rgb)
-    (folder / "LOUD.PNG").write_bytes((folder / "rgb.png").read_bytes())
+    (folder / "LOUD.PNG").write_bytes((folder / "rgb-png.png").read_bytes())
     yield Made("LOUD.PNG", rgb)
-    (folder / "ünïcode \N{SNOWMAN}.png").write_bytes((folder / "rgb.png").read_bytes())
+    (folder / "ünïcode \N{SNOWMAN}.png").write_bytes((folder / "rgb-png.png").read_bytes())
     yield Made("ünïcode \N{SNOWMAN}.png", rgb)
 
 
