@@ -36,7 +36,6 @@ from neuralart.images import (
     to_x,
     write_image,
 )
-from neuralart.interrupts import deferred_signals
 from neuralart.model import LICENCE, Model, average, load_model
 from neuralart.modules.chain import Chain, initial_params
 from neuralart.modules.painter import Painter, unshare

@@ -20,7 +20,7 @@ LADDER = [
     ["symbols.vgg", "symbols.losses", "symbols.generator"],
     ["formats", "weights", "features", "fetch"],
     ["modules.perceptual", "modules.chain", "modules.painter"],
-    ["checkpoint", "model", "progress", "interrupts", "schedule"],
+    ["checkpoint", "model", "progress", "schedule"],
     ["doctor", "train", "stylize", "export", "info"],
     ["options", "cli"],
 ]
