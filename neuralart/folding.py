@@ -1,0 +1,189 @@
+"""A trained chain rewritten, by exact algebra, into fewer and faster operations for painting. Plain numpy.
+
+With frozen statistics a norm is a scale and a shift, so it goes into the weights and bias of its layer; a
+blurred deconvolution's go into the 2x2 mean, which becomes a convolution of each channel by itself.
+
+oneDNN computes in blocks of 16 channels, and a picture has 3: so x is kept in `blocks`, 2x2 pixels as the
+channels of one. A stage's first convolution (of stride 2) then has stride 1, its last one has
+stride 2 and makes 12 channels instead of 3, and the picture between two stages is a quarter as large.
+
+The residual is one convolution with a sum: ``x_k = p_k z_k`` and ``z_{k+1} = z_k + m_k tanh(y_k) + c_k``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.files import Arrays
+from neuralart.images import PIXEL_MEAN, X
+from neuralart.specs import RGB, Generator, Layer
+
+# Of a block: 2x2 pixels of 3 colours are 12, oneDNN's brgemm convolutions want 16.
+BLOCK_CHANNELS = 16
+BLOCK = 2
+_PHASES = tuple(itertools.product(range(BLOCK), repeat=2))
+
+
+def _is_first(layer: Layer) -> bool:
+    """Whether it halves any even size and so becomes a convolution of whole blocks."""
+    excess = 2 * layer.padding - layer.dilate * (layer.kernel - 1) - 1
+    return layer.op == "conv" and layer.stride == BLOCK and excess in (-2, -1)
+
+
+def _is_last(layer: Layer) -> bool:
+    keeps_size = 2 * layer.padding == layer.kernel - 1
+    return (layer.op, layer.stride, layer.dilate, layer.add) == ("conv", 1, 1, "") and keeps_size
+
+
+def can_fold(specs: Sequence[Generator]) -> bool:
+    """Whether every generator starts with a convolution of stride 2, ends with one of stride 1, and has no
+    deconvolution that must be cropped; the built-in ones do."""
+    return all(
+        _is_first(spec.layers[0])
+        and _is_last(spec.layers[-1])
+        and all(
+            layer.is_exact if layer.op == "deconv" else not layer.blur for layer in spec.layers
+        )
+        for spec in specs
+    )
+
+
+def residuals(
+    specs: Sequence[Generator], prefixes: Sequence[str], params: Arrays, share: float = 1.0
+) -> list[float]:
+    """The weight a of every stage's input in its output.
+
+    With ``share`` under 1 the last stage counts that much and the one before it the rest, which
+    is only another a.
+    """
+    weights = []
+    for spec, prefix in zip(specs, prefixes, strict=True):
+        learned = params.get(f"{prefix}residual")
+        weights.append(
+            spec.residual if learned is None else float(1 / (1 + np.exp(-learned.item())))
+        )
+    weights[-1] = 1 - share * (1 - weights[-1])
+    return weights
+
+
+def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK) -> X:
+    """Pixels as x, in blocks of ``edge`` x ``edge``.
+
+    Shape:  (H, W, 3) of 0..255 times ``step`` -> (1, 16, H/2, W/2), where channel 3 (2 row + column) + colour
+            is a pixel's; or with ``edge`` 1 (1, 3, H, W)
+    """
+    height, width = rgb.shape[:2]
+    channels = BLOCK_CHANNELS if edge > 1 else RGB
+    blocks = np.zeros((1, channels, height // edge, width // edge), np.float32)
+    for phase, (row, column) in enumerate(_PHASES[: edge**2]):
+        for colour in range(RGB):
+            channel = blocks[0, RGB * phase + colour]
+            np.multiply(rgb[row::edge, column::edge, colour], np.float32(1 / step), out=channel)
+            channel -= PIXEL_MEAN[colour]
+    return blocks
+
+
+def from_blocks(
+    blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK
+) -> npt.NDArray[Any]:
+    """The way back from `to_blocks`, rounded and clipped to an unsigned type."""
+    height, width = blocks.shape[2:]
+    rgb = np.empty((height * edge, width * edge, RGB), kind)
+    for phase, (row, column) in enumerate(_PHASES[: edge**2]):
+        for colour in range(RGB):
+            channel = (blocks[0, RGB * phase + colour] + PIXEL_MEAN[colour]) * np.float32(step)
+            np.rint(channel, out=channel)
+            rgb[row::edge, column::edge, colour] = channel.clip(0, 255 * step, out=channel)
+    return rgb
+
+
+def _scale_and_shift(layer: Layer, name: str, arrays: Arrays, epsilon: float) -> tuple[X, X]:
+    """What a layer's bias and norm do to each channel."""
+    one = np.ones(layer.channels, np.float32)
+    bias = arrays[f"{name}_bias"][: layer.channels] if layer.has_bias else 0 * one
+    if not layer.norm:
+        return one, bias
+    norm = f"{name}_norm"
+    deviation = np.sqrt(arrays[f"{norm}_moving_var"] + np.float32(epsilon))
+    scale = arrays[f"{norm}_gamma"] / deviation
+    return scale, arrays[f"{norm}_beta"] + (bias - arrays[f"{norm}_moving_mean"]) * scale
+
+
+def _first_in_blocks(weight: X, layer: Layer) -> X:
+    """(O, 3, k, k) of stride 2 over pixels -> (O, 16, k', k') of stride 1 over blocks."""
+    offsets = layer.dilate * np.arange(layer.kernel) - layer.padding
+    reach = block_reach(layer)
+    blocks = np.zeros((len(weight), BLOCK_CHANNELS, 2 * reach + 1, 2 * reach + 1), np.float32)
+    for i, j in itertools.product(range(layer.kernel), repeat=2):
+        row, column = offsets[i], offsets[j]
+        phase = BLOCK * (row % BLOCK) + column % BLOCK
+        channels = slice(RGB * phase, RGB * (phase + 1))
+        blocks[:, channels, row // BLOCK + reach, column // BLOCK + reach] = weight[:, :, i, j]
+    return blocks
+
+
+def block_reach(layer: Layer) -> int:
+    """How many blocks a stage's first convolution reaches to every side."""
+    last = layer.dilate * (layer.kernel - 1) - layer.padding
+    return max(-(-layer.padding // BLOCK), last // BLOCK)
+
+
+def _last_in_blocks(weight: X, bias: X) -> tuple[X, X]:
+    """(3, I, k, k) of stride 1 -> (16, I, k + 1, k + 1) of stride 2: each block's pixels as channels."""
+    kernel = weight.shape[-1]
+    blocks = np.zeros((BLOCK_CHANNELS, weight.shape[1], kernel + 1, kernel + 1), np.float32)
+    biases = np.zeros(BLOCK_CHANNELS, np.float32)
+    for phase, (row, column) in enumerate(_PHASES):
+        channels = slice(RGB * phase, RGB * (phase + 1))
+        blocks[channels, :, row : row + kernel, column : column + kernel] = weight
+        biases[channels] = bias
+    return blocks, biases
+
+
+def fold(
+    specs: Sequence[Generator],
+    prefixes: Sequence[str],
+    weights: Sequence[float],
+    arrays: Arrays,
+    epsilon: float,
+) -> tuple[Arrays, float]:
+    """Parameters of `neuralart.symbols.folded.folded_chain`, and what its output must be multiplied by.
+
+    prefixes  of the stages' names, as ``g0_``
+    weights   of the stages' inputs, see `residuals`
+    arrays    parameters and statistics by name
+    epsilon   that norms add to a variance
+    """
+    folded: Arrays = {}
+    power = 1.0
+    for spec, prefix, a in zip(specs, prefixes, weights, strict=True):
+        for number, layer in enumerate(spec.layers):
+            name = f"{prefix}{layer.name}"
+            weight = arrays[f"{name}_weight"]
+            scale, shift = _scale_and_shift(layer, name, arrays, epsilon)
+            if layer.op == "deconv":
+                side = 1 + layer.blur
+                folded[f"{name}_weight"] = weight[:, : layer.channels]
+                mean = np.ones((layer.channels, 1, side, side), np.float32) / side**2
+                folded[f"{name}_norm_weight"] = mean * scale[:, None, None, None]
+                folded[f"{name}_norm_bias"] = shift
+                continue
+            weight = weight[: layer.channels] * scale[:, None, None, None]
+            if number == 0:
+                weight = _first_in_blocks(weight * np.float32(power), layer)
+            elif number == len(spec.layers) - 1:
+                weight, shift = _last_in_blocks(weight, shift)
+            folded[f"{name}_weight"], folded[f"{name}_bias"] = weight, shift
+        power = a * power if a else 1.0
+        mix = np.zeros(BLOCK_CHANNELS, np.float32)
+        mix[: RGB * len(_PHASES)] = (1 - a) / power
+        folded[f"{prefix}mix_weight"] = 128 * np.diag(mix)[:, :, None, None]
+        grey = np.zeros(BLOCK_CHANNELS, np.float32)
+        grey[: RGB * len(_PHASES)] = np.tile(128 - PIXEL_MEAN, len(_PHASES))
+        folded[f"{prefix}mix_bias"] = mix * grey
+    return folded, power
