@@ -210,6 +210,18 @@ class StylizeConfig:
         unit="MEGAPIXELS",
         range=(0, None),
     )
+    max_memory: str | None = option(
+        None,
+        help="Memory to paint with, beside the picture itself: 1GB; by default half of what is free.",
+        unit="SIZE",
+    )
+    tile: int | None = option(
+        None,
+        help="Paint in windows of at most this edge, 0 for the whole at once; by default what fits in "
+        "--max-memory. The painting is the same.",
+        unit="PX",
+        range=(0, None),
+    )
     device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
     threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
 

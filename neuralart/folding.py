@@ -46,9 +46,7 @@ def can_fold(specs: Sequence[Generator]) -> bool:
     return all(
         _is_first(spec.layers[0])
         and _is_last(spec.layers[-1])
-        and all(
-            layer.is_exact if layer.op == "deconv" else not layer.blur for layer in spec.layers
-        )
+        and all(layer.is_exact if layer.op == "deconv" else not layer.blur for layer in spec.layers)
         for spec in specs
     )
 
@@ -88,9 +86,7 @@ def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK) -> X:
     return blocks
 
 
-def from_blocks(
-    blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK
-) -> npt.NDArray[Any]:
+def from_blocks(blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK) -> npt.NDArray[Any]:
     """The way back from `to_blocks`, rounded and clipped to an unsigned type."""
     height, width = blocks.shape[2:]
     rgb = np.empty((height * edge, width * edge, RGB), kind)

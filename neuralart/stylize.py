@@ -16,8 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from neuralart import engine
 from neuralart.config import StylizeConfig
 from neuralart.dials import mix, painted_size, position
@@ -31,45 +29,20 @@ from neuralart.errors import (
     NeuralArtError,
     OutputError,
 )
-from neuralart.images import resize, to_pixels, to_x
+from neuralart.images import resize
 from neuralart.jobs import STANDARD, Job, Jobs, find_jobs, parse_shard, shard
 from neuralart.model import load_model
-from neuralart.modules.painter import Painter
-from neuralart.pictures import Picture, PictureFile, Pixels
+from neuralart.painting import Painting
+from neuralart.pictures import Picture, PictureFile
 from neuralart.progress import PictureBar
 from neuralart.shipped import find_model
 from neuralart.signals import deferred_signals
-
-# Statistics of a larger picture are measured on it shrunk to this many pixels.
-MEASURED_PIXELS = 1_500_000
 
 # Pictures that are read, painted and written at the same time have together no more pixels than this,
 # or there is only one.
 PIXELS_IN_HAND = 50_000_000
 THREADS = 2
 AHEAD = 4
-
-
-def measured_size(height: int, width: int) -> tuple[int, int]:
-    """The size at which the statistics of a picture are measured."""
-    scale = min(1.0, (MEASURED_PIXELS / (height * width)) ** 0.5)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def paint(painter: Painter, image: Pixels, share: float = 1.0) -> Pixels:
-    """The painting of a photo: statistics first, then the picture on them.
-
-    Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same, for any H and W of at least 1
-    With ``share`` under 1, that much of the painter's last stage in a mixture with the one before.
-    """
-    size = measured_size(*image.shape[:2])
-    x = to_x(image)
-    statistics = painter.measure(x if size == image.shape[:2] else to_x(resize(image, size)))
-    xs = painter.paint(x, statistics)
-    painted = xs[-1]
-    if share < 1 and len(xs) > 1:
-        painted = np.float32(share) * painted + np.float32(1 - share) * xs[-2]
-    return to_pixels(painted, image.dtype)
 
 
 class Dials:
@@ -86,7 +59,14 @@ class Dials:
         self._config = config
         stage, self._share = position(config.strength, stages)
         self._photo_share = 1 - self._share if stage == 1 else 0.0
-        self._painter = model.painter(engine.device(config.device), stage)
+        self._painting = Painting(
+            model,
+            engine.device(config.device),
+            stage,
+            share=self._share if stage > 1 else 1.0,
+            tile=config.tile,
+            max_memory=config.max_memory,
+        )
 
     def paint(self, photo: Picture) -> Picture:
         """The painting, with the photo's alpha, profile and EXIF."""
@@ -99,7 +79,7 @@ class Dials:
             pixels, alpha = small, None if alpha is None else resize(alpha, size)
         if config.strength == 0:
             return replace(photo, pixels=pixels, alpha=alpha)
-        painting = paint(self._painter, small, self._share)
+        painting = self._painting.paint(small)
         if painting.shape != pixels.shape:
             painting = resize(painting, full)
         if self._photo_share or config.preserve_colors:

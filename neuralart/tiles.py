@@ -18,6 +18,9 @@ from neuralart.specs import RGB, Generator, Layer
 # the zeros that pad the convolutions leave no frame.
 FRAME_PX = 32
 
+# Statistics of a larger picture are measured on it shrunk to about this many pixels.
+MEASURED_PIXELS = 250_000
+
 # What Python, MXNet, OpenCV and a model hold before the first pixel is painted.
 BASE_BYTES = 260_000_000
 
@@ -79,6 +82,15 @@ def frame_px(specs: Sequence[Generator]) -> int:
 def framed_size(size: int, specs: Sequence[Generator]) -> int:
     """An edge with its frame, which is up to a multiple thicker at the bottom and at the right."""
     return _up(size + 2 * frame_px(specs), chain_multiple(specs))
+
+
+def measured_size(height: int, width: int, specs: Sequence[Generator]) -> tuple[int, int]:
+    """The size at which the statistics of a picture are measured; shrunk, it needs no crops."""
+    scale = (MEASURED_PIXELS / (height * width)) ** 0.5
+    if scale >= 1:
+        return height, width
+    multiple = chain_multiple(specs)
+    return _up(round(height * scale), multiple), _up(round(width * scale), multiple)
 
 
 def pixel_bytes(specs: Sequence[Generator]) -> float:

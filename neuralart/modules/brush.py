@@ -16,14 +16,13 @@ from neuralart.folding import BLOCK, can_fold, fold, from_blocks, residuals, to_
 from neuralart.images import X
 from neuralart.modules.chain import prefix, set_params
 from neuralart.modules.painter import compose
+from neuralart.pictures import Pixels
 from neuralart.specs import Generator
 from neuralart.symbols.folded import folded_chain
 from neuralart.symbols.generator import NORM_EPSILON, Norms
 from neuralart.tiles import Plan, Window
 
 log = logging.getLogger(__name__)
-
-Pixels = npt.NDArray[Any]
 
 # Of a colour from 0 to 255 in a picture of this type.
 STEPS: dict[type, float] = {np.uint8: 1, np.uint16: 257}
@@ -33,7 +32,8 @@ def _reflected(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
     """Indices start .. stop of an axis that runs to and fro between 0 and size - 1."""
     period = max(1, 2 * (size - 1))
     index = np.abs(np.arange(start, stop)) % period
-    return np.minimum(index, period - index).clip(max=size - 1)
+    folded: npt.NDArray[np.intp] = np.minimum(index, period - index).clip(max=size - 1)
+    return folded
 
 
 def window_of(image: Pixels, frame: int, rows: Window, columns: Window) -> Pixels:
@@ -81,9 +81,7 @@ class Brush:
         params = {**self._params, **statistics}
         power = 1.0
         if self._folds:
-            params, power = fold(
-                self._specs, self._prefixes, self._weights, params, NORM_EPSILON
-            )
+            params, power = fold(self._specs, self._prefixes, self._weights, params, NORM_EPSILON)
         settle()
         painting = np.empty_like(image)
         for number, (rows, columns) in enumerate(plan.windows()):

@@ -43,7 +43,9 @@ def _up(out: Any, layer: Layer, name: str) -> Any:
     return _convolution(out, f"{name}_norm", layer.channels, side, num_group=layer.channels)
 
 
-def folded_chain(specs: Sequence[Generator], prefixes: Sequence[str], weights: Sequence[float]) -> Any:
+def folded_chain(
+    specs: Sequence[Generator], prefixes: Sequence[str], weights: Sequence[float]
+) -> Any:
     """The last stage's output.
 
     Shape:  (1, 16, H/2, W/2) blocks of x -> the same of ``z``, see `neuralart.folding`

@@ -185,7 +185,7 @@ def test_a_painting_is_what_the_chain_makes(run_dir: Path, tmp_path: Path) -> No
 def test_a_large_photo_takes_its_statistics_from_a_small_one(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neuralart.stylize.MEASURED_PIXELS", 30 * 30)
+    monkeypatch.setattr("neuralart.tiles.MEASURED_PIXELS", 30 * 30)
     write_image(tmp_path / "p.png", picture(0, 61, 83))
     result = run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", run_dir)
     assert result.exit_code == 0, result.output

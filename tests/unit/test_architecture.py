@@ -14,13 +14,13 @@ PACKAGE = Path(__file__).parents[2] / "neuralart"
 # Lower never imports higher; those of one row may import those before them in it.
 LADDER = [
     ["errors"],
-    ["specs", "tiles", "files", "config", "torchfile", "shipped", "tables"],
+    ["specs", "tiles", "memory", "files", "config", "torchfile", "shipped", "tables"],
     ["cuda", "engine"],
-    ["pictures", "encode", "images", "photos", "signals", "dials", "jobs"],
-    ["symbols.vgg", "symbols.losses", "symbols.generator"],
+    ["pictures", "encode", "images", "photos", "signals", "dials", "jobs", "folding"],
+    ["symbols.vgg", "symbols.losses", "symbols.generator", "symbols.folded"],
     ["formats", "weights", "features", "fetch"],
-    ["modules.perceptual", "modules.chain", "modules.painter"],
-    ["checkpoint", "model", "progress", "schedule"],
+    ["modules.perceptual", "modules.chain", "modules.painter", "modules.brush"],
+    ["checkpoint", "model", "painting", "progress", "schedule"],
     ["doctor", "train", "stylize", "export", "info"],
     ["options", "cli"],
 ]

@@ -1,0 +1,69 @@
+"""From a photo to its painting: statistics from a small copy, then windows that fit in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuralart.files import Arrays
+from neuralart.images import resize, to_x
+from neuralart.memory import free_memory, parse_memory
+from neuralart.model import Model
+from neuralart.modules.brush import Brush
+from neuralart.pictures import Pixels
+from neuralart.tiles import Plan, measured_size, plan_tiles
+
+# Of the memory that is free, this much is taken for painting unless --max-memory says otherwise.
+SHARE_OF_MEMORY = 0.5
+
+
+def memory_limit(max_memory: str | None) -> int | None:
+    """Bytes for painting: of --max-memory, or half of what is free. Raises ConfigError."""
+    if max_memory is not None:
+        return parse_memory(max_memory, "--max-memory")
+    free = free_memory()
+    return None if free is None else int(SHARE_OF_MEMORY * free)
+
+
+class Painting:
+    """A model with everything said that decides how it paints, ready for any number of photos."""
+
+    def __init__(
+        self,
+        model: Model,
+        context: Any,
+        stages: int,
+        *,
+        share: float = 1.0,
+        tile: int | None = None,
+        max_memory: str | None = None,
+    ) -> None:
+        """With ``share`` under 1 the last of the stages counts that much and the one before it the rest."""
+        self._specs = model.specs[:stages]
+        self._painter = model.painter(context, stages)
+        self._brush = Brush(self._specs, model.params, context, share=share)
+        self._tile = tile
+        self._limit = memory_limit(max_memory)
+
+    def plan(self, height: int, width: int) -> Plan:
+        """The windows of a photo of this size. Raises ConfigError if the smallest needs too much memory."""
+        return plan_tiles(height, width, self._specs, max_memory=self._limit, tile=self._tile)
+
+    def measure(self, photo: Pixels) -> Arrays:
+        """The statistics of a photo, of a small copy if it is large.
+
+        Shape:  (H, W, 3) RGB, uint8 or uint16 -> arrays by name
+        """
+        height, width = photo.shape[:2]
+        size = measured_size(height, width, self._specs)
+        small = photo if size == (height, width) else resize(photo, size)
+        return self._painter.measure(to_x(small))
+
+    def paint(self, photo: Pixels, statistics: Arrays | None = None) -> Pixels:
+        """The painting of a photo, on its own statistics unless others are given.
+
+        Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same
+        Raises ConfigError if it takes more memory than there may be.
+        """
+        height, width = photo.shape[:2]
+        plan = self.plan(height, width)
+        return self._brush.paint(photo, statistics or self.measure(photo), plan)
