@@ -23,6 +23,7 @@ chain = ["little", "small"]
 crop = 32
 style_scale = 32
 steps = 6
+joint_steps = 0
 save_every = 2
 sheet_every = 3
 holdout = 2
