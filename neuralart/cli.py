@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from neuralart import __version__
-from neuralart.config import ExportConfig, StylizeConfig, TrainConfig
+from neuralart.config import ExportConfig, PackConfig, StylizeConfig, TrainConfig
 from neuralart.errors import EngineError, NeuralArtError
 from neuralart.options import config_option, generators_of_config, options_of
 
@@ -60,6 +60,22 @@ def train(**options: Any) -> None:
         )
     model, _ = run(config)
     click.echo(model)
+
+
+@main.command()
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), metavar="FILE.rec")
+@options_of(PackConfig)
+def pack(photos: Path, out: Path, **options: Any) -> None:
+    """Pack a folder of PHOTOS into one file that `train --data` reads."""
+    config = PackConfig(**options)
+    from neuralart.pack import pack as run
+
+    packed = run(photos, out, config)
+    for name, why in sorted(packed.skipped.items()):
+        click.echo(f"skipped {name}: {why}", err=True)
+    click.echo(f"{packed.photos} photos, {len(packed.skipped)} files skipped", err=True)
+    click.echo(out)
 
 
 @main.command()

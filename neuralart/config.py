@@ -49,7 +49,10 @@ class TrainConfig:
     """``neuralart train``."""
 
     style: Path = option(help="The painting whose style is learned.", unit="PICTURE")
-    data: Path = option(help="Folder of photos to learn on, read recursively.", unit="FOLDER")
+    data: Path = option(
+        help="Folder of photos to learn on, read recursively; or a file that `neuralart pack` made of one.",
+        unit="FOLDER|FILE.rec",
+    )
     out: Path | None = option(
         None, help="Folder of the run; by default runs/NAME-OF-THE-STYLE.", unit="FOLDER"
     )
@@ -155,6 +158,23 @@ class TrainConfig:
             if f.metadata and not f.metadata["same_result"] and f.name != "out"
         }
         return options | {"generators": [spec.to_dict() for spec in self.specs()]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackConfig:
+    """``neuralart pack``."""
+
+    edge: int = option(
+        384,
+        help="Shorter edge that larger photos are scaled down to; train uses up to 1.3 times its --crop.",
+        unit="PX",
+        range=(32, 4096),
+    )
+    quality: int = option(95, help="Quality of the JPEGs.", unit="Q", range=(1, 100))
+    processes: int | None = option(
+        None, help="Processes that pack; by default one for each core.", unit="N", range=(1, 1024)
+    )
+    overwrite: bool = option(False, help="Replace the file if it exists.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.encode import encode_picture, write_picture
+from neuralart.encode import DEFAULT_QUALITY, encode_picture, write_picture
 from neuralart.pictures import Picture, PictureFile, Pixels, to_8_bits
 
 cv2.setNumThreads(1)  # photos are decoded side by side, and the other cores compute
@@ -43,10 +43,10 @@ def decode_image(data: bytes, where: str) -> Image:
     return to_8_bits(PictureFile(data, where).read().pixels)
 
 
-def encode_image(image: Image, suffix: str) -> bytes:
-    """The bytes of a picture file of the suffix's format."""
+def encode_image(image: Image, suffix: str, quality: int = DEFAULT_QUALITY) -> bytes:
+    """The bytes of a picture file of the suffix's format; ``quality`` is that of JPEG and WebP, 1..100."""
     buffer = io.BytesIO()
-    encode_picture(buffer, Picture(image), suffix)
+    encode_picture(buffer, Picture(image), suffix, quality)
     return buffer.getvalue()
 
 

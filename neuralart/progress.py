@@ -27,14 +27,7 @@ class Progress:
         with self._writing():
             self._file = metrics.open("ab")
             self._file.truncate(metrics_bytes)
-        self._bar = tqdm(
-            total=total,
-            initial=done,
-            unit="step",
-            file=sys.stderr,
-            disable=None,
-            dynamic_ncols=True,
-        )
+        self._bar = counting(total, done, "step")
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -110,3 +103,10 @@ def say(line: str | bytes, *, error: bool = False) -> None:
         else:
             stream.write(line + "\n")
         stream.flush()
+
+
+def counting(total: int, done: int, unit: str) -> Any:
+    """A bar on stderr to count with: a context with ``update(n)``; silent where stderr is no terminal."""
+    return tqdm(
+        total=total, initial=done, unit=unit, file=sys.stderr, disable=None, dynamic_ncols=True
+    )

@@ -16,12 +16,12 @@ LADDER = [
     ["errors"],
     ["specs", "tiles", "memory", "files", "config", "torchfile", "shipped", "tables"],
     ["cuda", "engine"],
-    ["pictures", "encode", "images", "photos", "signals", "dials", "jobs", "folding"],
+    ["pictures", "encode", "images", "sources", "photos", "signals", "dials", "jobs", "folding"],
     ["symbols.vgg", "symbols.losses", "symbols.generator", "symbols.folded"],
     ["formats", "weights", "features", "fetch"],
     ["modules.perceptual", "modules.chain", "modules.painter", "modules.brush"],
     ["checkpoint", "model", "painting", "progress", "schedule"],
-    ["doctor", "train", "stylize", "export", "info"],
+    ["doctor", "pack", "train", "stylize", "export", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -91,3 +92,34 @@ def test_photos_that_vanish_stop_the_stream(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(PhotosError, match="cannot be read any more"):
         first(photos, 1)
+
+
+def test_a_batch_has_a_shard_for_each_place(tmp_path: Path) -> None:
+    for value in range(6):
+        write_image(tmp_path / f"{value}.png", np.full((40, 40, 3), value * 40, np.uint8))
+    photos = Photos(tmp_path, 32, seed=0, holdout=0, batch=2)
+
+    def greens(places: list[int], steps: int) -> list[list[int]]:
+        with contextlib.closing(photos.stream(0, places)) as stream:
+            xs = [x for _, x in itertools.islice(stream, steps)]
+        return [[round(float(one[1].mean() + 116.779)) for one in x] for x in xs]
+
+    both = greens([0, 1], 6)
+    for place, shard in ((0, [0, 80, 160]), (1, [40, 120, 200])):
+        alone = [row[0] for row in greens([place], 6)]
+        assert alone == [row[place] for row in both]
+        assert sorted(alone[:3]) == sorted(alone[3:]) == shard
+    with pytest.raises(PhotosError, match="some place"):
+        Photos(tmp_path, 32, seed=0, holdout=0, batch=7)
+
+
+def test_a_photo_that_cannot_be_used_is_replaced_by_another_of_its_shard(tmp_path: Path) -> None:
+    for value in range(4):
+        write_image(tmp_path / f"{value}.png", picture(value))
+    photos = Photos(tmp_path, 32, seed=0, holdout=0, batch=2)
+    (tmp_path / "1.png").write_bytes(b"gone")
+    with contextlib.closing(photos.stream(0)) as stream:
+        assert [step for step, _ in itertools.islice(stream, 6)] == [1, 2, 3, 4, 5, 6]
+        (tmp_path / "3.png").write_bytes(b"gone")
+        with pytest.raises(PhotosError, match="cannot be read any more"):
+            list(itertools.islice(stream, 100))

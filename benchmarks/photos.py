@@ -1,0 +1,106 @@
+"""Photos a second, ready to learn on: from a folder, from records of it, and what training takes, in one run.
+
+python benchmarks/photos.py --data photos/ [--edge 384]
+
+Records are packed into a temporary folder first, which is timed too. MXNet's own ImageRecordIter stands beside
+ours: it resizes and crops, but without a scale of its own for each photo, and cannot begin at a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from neuralart.config import PackConfig
+from neuralart.engine import mx, settle
+from neuralart.features import load_features
+from neuralart.modules.chain import Chain, initial_params
+from neuralart.modules.perceptual import LossWeights, Perceptual
+from neuralart.pack import pack
+from neuralart.photos import DECODERS, Photos
+from neuralart.specs import GENERATORS
+
+CROP_PX = 256
+COUNT = 400
+STEPS = 10
+KINDS = ("conv", "deconv", "deconv", "conv")
+
+
+def from_stream(data: Path) -> float:
+    """Photos a second that the stream of training makes when nothing else runs."""
+    with contextlib.closing(Photos(data, CROP_PX, 0, 0).stream(0)) as stream:
+        next(stream)
+        begin = time.perf_counter()
+        for _ in itertools.islice(stream, COUNT):
+            pass
+        return COUNT / (time.perf_counter() - begin)
+
+
+def from_mxnet(records: Path) -> float:
+    """Photos a second that MXNet's reader makes, with as many threads."""
+    images = mx.io.ImageRecordIter(
+        path_imgrec=str(records), data_shape=(3, CROP_PX, CROP_PX), batch_size=1, rand_crop=True,
+        rand_mirror=True, resize=round(1.15 * CROP_PX), preprocess_threads=DECODERS, shuffle=True,
+    )  # fmt: skip
+    begin, count = time.perf_counter(), 0
+    while count < COUNT:
+        images.reset()
+        for batch in images:
+            batch.data[0].wait_to_read()
+            count += 1
+    return count / (time.perf_counter() - begin)
+
+
+def taken_by_training(features: str) -> float:
+    """Photos a second that the steps of the four stages take on average."""
+    specs = [GENERATORS[kind] for kind in KINDS]
+    loss = Perceptual(load_features(features), LossWeights(), mx.cpu())
+    x0 = np.random.default_rng(0).normal(0, 50, (1, 3, CROP_PX, CROP_PX)).astype(np.float32)
+    loss.set_style(x0)
+    params = initial_params(specs, 0)
+    seconds = 0.0
+    for stage in range(len(specs)):
+        chain = Chain(specs, params, [stage], CROP_PX, mx.cpu())
+        for step in range(STEPS + 1):
+            if step == 1:
+                settle()
+                begin = time.perf_counter()
+            loss.set_content(x0)
+            chain.backward([loss.score(chain.forward(x0)[-1])[1]])
+            chain.update(1e-3)
+        settle()
+        seconds += time.perf_counter() - begin
+    return STEPS * len(specs) / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", required=True, type=Path, help="folder of photos")
+    parser.add_argument("--edge", default=384, type=int, help="of the records")
+    parser.add_argument("--features", default="small")
+    options = parser.parse_args()
+
+    rates = {"training takes": taken_by_training(options.features)}
+    rates["the folder gives"] = from_stream(options.data)
+    with tempfile.TemporaryDirectory() as folder:
+        records = Path(folder) / "photos.rec"
+        begin = time.perf_counter()
+        packed = pack(options.data, records, PackConfig(edge=options.edge))
+        rates["packing does"] = packed.photos / (time.perf_counter() - begin)
+        rates["records give"] = from_stream(records)
+        rates["MXNet's reader gives"] = from_mxnet(records)
+    for what, rate in rates.items():
+        times = rate / rates["training takes"]
+        print(f"{what:22} | {rate:7.1f} photos a second | {times:6.1f} times")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
