@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from neuralart import __version__
-from neuralart.config import ExportConfig, PackConfig, StylizeConfig, TrainConfig
+from neuralart.config import EvaluateConfig, ExportConfig, PackConfig, StylizeConfig, TrainConfig
 from neuralart.errors import EngineError, NeuralArtError
 from neuralart.options import config_option, generators_of_config, options_of
 
@@ -115,6 +115,21 @@ def export(model: str, **options: Any) -> None:
     folder, difference = run(model, config)
     click.echo(f"largest difference to the chain: {difference:.2g} of 255", err=True)
     click.echo(folder)
+
+
+@main.command()
+@click.argument("model", metavar="MODEL")
+@options_of(EvaluateConfig)
+def evaluate(model: str, **options: Any) -> None:
+    """Measure a style on photos: losses after each stage, the iterations of the optimiser that reach
+    the same total, and artefacts."""
+    config = EvaluateConfig(**options)
+    _set_threads(config.threads)
+    from neuralart.evaluate import evaluate as run
+    from neuralart.tables import evaluation_heading, evaluation_table
+
+    result = run(model, config)
+    click.echo(f"{evaluation_heading(result)}\n{evaluation_table(result)}")
 
 
 @main.command()

@@ -40,6 +40,7 @@ def option(
 
 
 MODEL_HELP = "A style: the name of a shipped one, a model file, or the folder of a run."
+FEATURES_HELP = "VGG features that measure: small, vgg19, random, or a file of weights."
 _DEVICE_HELP = "Where to compute: cpu, or gpu:0."
 _THREADS_HELP = "Threads that compute; by default one for each core."
 
@@ -58,7 +59,7 @@ class TrainConfig:
     )
     features: str = option(
         "small",
-        help="VGG features that measure: small, vgg19, random, or a file of weights.",
+        help=FEATURES_HELP,
         unit="NAME|FILE",
     )
     chain: str = option(
@@ -263,6 +264,61 @@ class ExportConfig:
         choices=("picture", "average"),
     )
     overwrite: bool = option(False, help="Replace an export in --to.")
+    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """``neuralart evaluate``."""
+
+    data: Path = option(help="Folder of photos to measure on, read recursively.", unit="FOLDER")
+    held_out: bool = option(
+        False,
+        help="Only the photos that training kept out, where --data is the folder it learned on.",
+    )
+    photos: int | None = option(
+        None, help="At most so many photos, spread over the folder.", unit="N", range=(1, None)
+    )
+    size: int = option(256, help="Edge of the photos' middle squares.", unit="PX", range=(64, 2048))
+    style: Path | None = option(
+        None,
+        help="The painting; by default the one in the run's options, or in the model.",
+        unit="PICTURE",
+    )
+    style_scale: int | None = option(
+        None,
+        help="Shorter edge of the painting; by default as the model was trained.",
+        unit="PX",
+        range=(32, 4096),
+    )
+    features: str = option("small", help=FEATURES_HELP, unit="NAME|FILE")
+    content_layer: str = option(
+        "relu4_2", help="VGG layer of the content, as relu4_2 or conv4_2.", unit="LAYER"
+    )
+    style_weight: float = option(
+        20.0, help="Weight of each style layer.", unit="W", range=(0, None)
+    )
+    content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
+    tv_weight: float = option(
+        0.0,
+        help="Weight of the total variation in the total; training's default is 5.",
+        unit="W",
+        range=(0, None),
+    )
+    iterations: int = option(
+        60,
+        help="Iterations of the optimiser to compare with on every photo; 0 for no comparison.",
+        unit="N",
+        range=(0, 10000),
+    )
+    json: Path | None = option(None, help="Write the result there, too.", unit="FILE.json")
+    sheet: Path | None = option(
+        None,
+        help="Write a contact sheet: photo, stages, and the optimiser's picture of the same total.",
+        unit="PICTURE",
+    )
+    overwrite: bool = option(False, help="Replace --json and --sheet if they exist.")
+    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
     threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
 
 

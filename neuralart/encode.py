@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -19,7 +18,7 @@ from PIL import Image as Pillow
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from neuralart.errors import OutputError
-from neuralart.files import written_aside
+from neuralart.files import check_place, written_aside
 from neuralart.pictures import (
     EXIF_IFD,
     GPS_IFD,
@@ -62,18 +61,7 @@ def check_writable(path: Path, overwrite: bool, *, make_folders: bool = False) -
         raise OutputError(
             f"{path}: no picture format of that suffix; use one of {known}, or a folder's name with / after it"
         )
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a picture file in it")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists; add --overwrite to replace it")
-    folder = path.parent
-    while make_folders and not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        problem = "is a file, not a folder" if folder.exists() else "no such folder; make it first"
-        raise OutputError(f"{folder}: {problem}")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder}: not writable; choose another folder")
+    check_place(path, overwrite, make_folders=make_folders)
 
 
 def check_size(suffix: str, size: tuple[int, int]) -> None:

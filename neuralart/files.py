@@ -53,6 +53,26 @@ def write_aside(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def check_place(path: Path, overwrite: bool, *, make_folders: bool = False) -> None:
+    """Raise now what `write_aside` would raise after the work is done.
+
+    Raises OutputError for a missing folder (unless ``make_folders`` says that folders will be made), a
+    folder in the file's place, or an existing file without ``overwrite``.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file in it")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists; add --overwrite to replace it")
+    folder = path.parent
+    while make_folders and not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        problem = "is a file, not a folder" if folder.exists() else "no such folder; make it first"
+        raise OutputError(f"{folder}: {problem}")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder}: not writable; choose another folder")
+
+
 def write_archive(
     path: Path,
     header: Mapping[str, Any],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from neuralart.config import command_line
 from neuralart.encode import check_writable
@@ -12,7 +10,7 @@ from neuralart.files import write_aside
 from neuralart.images import decode_image, encode_image
 from neuralart.model import Model, load_model
 from neuralart.shipped import find_model, shipped
-from neuralart.tables import number, table
+from neuralart.tables import evaluation_heading, evaluation_table, number, table
 
 
 def list_models() -> str:
@@ -57,9 +55,8 @@ def describe(name: str, thumbnail: Path | None = None) -> list[str]:
     lines = [f"{key:{width}}  {value}" for key, value in rows]
     held_out = model.card.get("held_out", {})
     if "losses" in held_out:
-        edge = held_out["edge_px"]
-        lines += ["", f"Photos kept out of training: {held_out['photos']}, {edge}x{edge} px"]
-        lines += loss_table(held_out).splitlines()
+        lines += ["", f"Kept out of training: {evaluation_heading(held_out)}"]
+        lines += evaluation_table(held_out).splitlines()
     return lines
 
 
@@ -82,23 +79,3 @@ def _facts(model: Model) -> dict[str, str]:
         "version": str(card.get("neuralart", "")),
         "licence": str(card.get("licence", "")),
     }
-
-
-def loss_table(evaluation: Mapping[str, Any]) -> str:
-    """Losses of the photos themselves and after each stage, what is left of the photos' style
-    distance, and the iterations of the optimiser that reach the same total, where they were counted."""
-    iterations = evaluation.get("iterations", {})
-    terms = [
-        term
-        for term in ("style", "content", "tv", "total")
-        if any(losses[term] for losses in evaluation["losses"].values())
-    ]
-    rows = [["", *terms, "style left", *(["iterations"] if iterations else [])]]
-    start = evaluation["losses"]["photo"]["style"]
-    for name, losses in evaluation["losses"].items():
-        row = [name, *(number(losses[term]) for term in terms)]
-        row.append(f"{losses['style'] / start:.1%}")
-        if iterations:
-            row.append(number(iterations.get(name), 0))
-        rows.append(row)
-    return table(rows)

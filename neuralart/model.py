@@ -22,6 +22,12 @@ from neuralart.modules.painter import Painter, array_shapes
 from neuralart.specs import Generator, generator_from_dict
 
 FORMAT = 1
+# Of float16's ten bits of mantissa, not stored: zeros pack 10% smaller, and weights that are off by 0.09%
+# rather than 0.02% paint the same picture.
+DROPPED_BITS = 2
+
+LARGEST_HALF = 6e4  # below 65504, which rounding must not pass
+
 LICENCE = "Apache-2.0"
 
 
@@ -33,7 +39,8 @@ class Model:
     params       their parameters by name, ``g0_conv0_weight`` ...
     statistics   averages over photos of every norm, ``g0_conv0_norm_moving_mean`` ...
     card         what it is and how it was made, as plain data
-    thumbnail    the painting, a PNG
+    thumbnail    the painting, a PNG of 96 pixels
+    painting     the painting as large as its style was learned, a JPEG; empty if not there
     """
 
     specs: tuple[Generator, ...]
@@ -41,6 +48,7 @@ class Model:
     statistics: Arrays
     card: dict[str, Any]
     thumbnail: bytes
+    painting: bytes = b""
 
     def painter(self, context: Any, stages: int | None = None) -> Painter:
         """The first ``stages`` generators, or all, ready to paint."""
@@ -64,7 +72,10 @@ class Model:
             "generators": [spec.to_dict() for spec in self.specs],
             "card": self.card,
         }
-        write_archive(path, header, {**params, **self.statistics}, {"style.png": self.thumbnail})
+        blobs = {"style.png": self.thumbnail}
+        if self.painting:
+            blobs["painting.jpg"] = self.painting
+        write_archive(path, header, {**params, **self.statistics}, blobs)
 
 
 def load_model(path: Path) -> Model:
@@ -100,13 +111,15 @@ def load_model(path: Path) -> Model:
     arrays = {k: v.astype(np.float32) for k, v in arrays.items()}
     statistics = {k: v for k, v in arrays.items() if k.endswith(("_moving_mean", "_moving_var"))}
     params = {k: v for k, v in arrays.items() if k not in statistics}
-    return Model(specs, params, statistics, card, thumbnail)
+    return Model(specs, params, statistics, card, thumbnail, blobs.get("painting.jpg", b""))
 
 
 def _half(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
-    if not np.abs(array).max(initial=0) <= np.finfo(np.float16).max:
+    if not np.abs(array).max(initial=0) <= LARGEST_HALF:
         raise ModelError(f"{name}: has weights too large for half precision; save it without")
-    return array.astype(np.float16)
+    bits = array.astype(np.float16).view(np.uint16).astype(np.uint32)
+    rounded = (bits + (1 << DROPPED_BITS - 1)) >> DROPPED_BITS << DROPPED_BITS
+    return rounded.astype(np.uint16).view(np.float16)
 
 
 def _check_arrays(file: Path, arrays: Arrays, shapes: dict[str, tuple[int, ...]]) -> None:

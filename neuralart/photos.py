@@ -57,6 +57,7 @@ class Photos:
         self._lock = threading.Lock()
         order = np.random.default_rng([seed, _SPLIT]).permutation(self.count)
         self.held_out, used = self._first_squares(order, min(holdout, self.count // 5))
+        self._kept_out = order[:used]
         training = np.sort(order[used:])
         if len(training) < batch:
             raise PhotosError(
@@ -71,6 +72,17 @@ class Photos:
                 + next((f"{name}: {why}" for name, why in self.skipped.items()), "add photos")
             )
         self.samples = self.held_out[:3] or first
+
+    def squares(self, edge_px: int, *, held_out: bool, count: int) -> Iterator[tuple[str, Image]]:
+        """Name and middle square, (edge, edge, 3), of the usable among ``count`` photos, spread evenly over
+        all of them, or over those kept out."""
+        numbers = self._kept_out if held_out else np.arange(self.count)
+        for place in range(count):
+            number = int(numbers[place * len(numbers) // count])
+            image = self._read(number)
+            if image is not None:
+                square = centre_crop(resize_shorter_edge(image, edge_px), edge_px)
+                yield self._source.name(number), square
 
     def _first_squares(self, numbers: Numbers, count: int) -> tuple[list[Image], int]:
         """The middle squares of the first ``count`` usable photos, and how many photos that took."""

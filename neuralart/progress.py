@@ -6,16 +6,25 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from neuralart.errors import OutputError
 
+T = TypeVar("T")
+
 # Steps between lines of metrics.jsonl.
 REPORT_EVERY = 10
+
+
+def bar(items: Iterable[T], total: int, unit: str) -> Iterator[T]:
+    """The items one after the other, with a bar on the terminal."""
+    yield from tqdm(
+        items, total=total, unit=unit, file=sys.stderr, disable=None, dynamic_ncols=True
+    )
 
 
 class Progress:

@@ -72,10 +72,11 @@ class Training:
         self.context = engine.device(config.device)
         self.params = self._first_params()
         style = read_image(config.style)
+        self.painting = resize_shorter_edge(style, config.style_scale)
         self.thumbnail = encode_image(resize_shorter_edge(style, THUMBNAIL_PX), ".png")
         self.features = load_features(config.features)
         self.photos = Photos(config.data, config.crop, config.seed, config.holdout)
-        style_x = to_x(resize_shorter_edge(style, config.style_scale))
+        style_x = to_x(self.painting)
         self.weights = LossWeights(
             self._balanced(style_x) if config.style_weight is None else config.style_weight,
             config.content_weight,
@@ -371,6 +372,7 @@ class Training:
             average([painter.measure(to_x(square)) for square in squares]),
             card,
             self.thumbnail,
+            encode_image(self.painting, ".jpg"),
         ).save(self.run.model)
         self.run.write_json(self.run.evaluation, evaluation)
         return evaluation

@@ -1,18 +1,25 @@
 """Put the style of a training run into the package: python scripts/ship_model.py RUN NAME
 
-Writes neuralart/data/models/NAME.neuralart, weights in half precision.
+Measures it on the photos that training kept out, as `neuralart evaluate` does, with the features it was
+trained with unless others are named; puts the result into its card; and writes
+neuralart/data/models/NAME.neuralart, weights in half precision.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
+import tempfile
 from pathlib import Path
 
-from neuralart.config import without_folders
+from neuralart.config import EvaluateConfig, without_folders
+from neuralart.evaluate import evaluate
+from neuralart.images import encode_image, read_image, resize_shorter_edge
 from neuralart.model import load_model
 from neuralart.shipped import MODELS, SUFFIX
+from neuralart.tables import evaluation_heading, evaluation_table
 
 LARGEST_BYTES = 2_000_000
 
@@ -21,17 +28,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, help="folder of a run, with its config.json")
     parser.add_argument("name")
+    parser.add_argument("--features")
+    parser.add_argument("--content-layer", default="relu4_2")
+    parser.add_argument("--iterations", type=int, default=60)
     options = parser.parse_args()
+    record = json.loads((options.run / "config.json").read_text())["options"]
     model = load_model(options.run)
-    card = {**model.card, "options": without_folders(model.card["options"])}
+    painting = model.painting or encode_image(
+        resize_shorter_edge(read_image(Path(record["style"])), record["style_scale"]), ".jpg"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        half = Path(folder) / f"{options.name}{SUFFIX}"
+        dataclasses.replace(model, painting=painting).save(half, half=True)
+        config = EvaluateConfig(
+            data=Path(record["data"]),
+            style=Path(record["style"]),
+            held_out=True,
+            features=options.features or record["features"],
+            content_layer=options.content_layer,
+            iterations=options.iterations,
+        )
+        result = evaluate(str(half), config)
+    card = {**model.card, "options": without_folders(model.card["options"]), "held_out": result}
     path = MODELS / f"{options.name}{SUFFIX}"
     MODELS.mkdir(exist_ok=True)
-    dataclasses.replace(model, card=card).save(path, half=True)
+    dataclasses.replace(model, card=card, painting=painting).save(path, half=True)
+    print(f"{evaluation_heading(result)}\n{evaluation_table(result)}\n{path}")  # noqa: T201
     if path.stat().st_size > LARGEST_BYTES:
         sys.exit(f"{path}: {path.stat().st_size:,} bytes, and at most {LARGEST_BYTES:,} may ship")
-    print(path)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -107,7 +107,9 @@ def test_a_shipped_style_is_small_complete_and_paints(name: str, tmp_path: Path)
     stages = [f"x{k + 1}" for k in range(len(model.specs))]
     assert card["licence"] == "Apache-2.0" and card["style"] and card["photos"] > 0
     assert card["seconds"] > 0 and sum(card["steps"]) > 0 and len(card["features"]["sha256"]) == 64
-    assert list(card["held_out"]["losses"]) == ["photo", *stages]
+    held_out = card["held_out"]
+    assert list(held_out["losses"]) == list(held_out["iterations"]) == ["photo", *stages]
+    assert list(held_out["border_error"]) == stages and model.painting
     assert "/" not in card["options"]["style"] + card["options"]["data"]
     assert f"--style {card['style']}" in run_cli("info", name).stdout
     photo = picture(0, 96, 80)

@@ -20,8 +20,9 @@ LADDER = [
     ["symbols.vgg", "symbols.losses", "symbols.generator", "symbols.folded"],
     ["formats", "weights", "features", "fetch"],
     ["modules.perceptual", "modules.chain", "modules.painter", "modules.brush"],
+    ["pixels", "measure"],
     ["checkpoint", "model", "painting", "progress", "schedule"],
-    ["doctor", "pack", "train", "stylize", "export", "info"],
+    ["doctor", "pack", "train", "stylize", "export", "evaluate", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]
