@@ -324,8 +324,8 @@ class EvaluateConfig:
 
 def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as a model's card has them: files by their names, not where they lay on somebody's disk."""
-    paths = ("style", "data", "features")
-    return {**options, **{key: Path(options[key]).name for key in paths if key in options}}
+    paths = ("style", "data", "features", "start")
+    return {**options, **{key: Path(options[key]).name for key in paths if options.get(key)}}
 
 
 def command_line(options: Mapping[str, Any]) -> str:
