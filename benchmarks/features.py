@@ -36,6 +36,7 @@ from neuralart.model import load_model
 from neuralart.modules.painter import Painter
 from neuralart.modules.perceptual import LossWeights, Perceptual
 from neuralart.photos import Photos
+from neuralart.pixels import adam
 from neuralart.shipped import find_model
 
 EDGE_PX = 256
@@ -43,7 +44,6 @@ SEED, HELD_OUT = 11, 40  # as in scripts/train_features.py
 FULL_WIDTHS = (64, 128, 256, 512, 512)
 ROUNDS = 12
 ITERATIONS = 200
-PIXEL_RATE = 0.02 * 255
 
 
 def versions(image: Image, painter: Painter | None, seed: int) -> Iterator[tuple[str, Image]]:
@@ -127,13 +127,8 @@ def optimise(features: Features, photo: Image, style: Image) -> Image:
     loss.set_style(to_x(style))
     x = to_x(photo)
     loss.set_content(x)
-    mean = variance = np.float32(0)
-    for step in range(1, ITERATIONS + 1):
-        _, d_x = loss.score(x)
-        mean = 0.9 * mean + 0.1 * d_x
-        variance = 0.999 * variance + 0.001 * d_x**2
-        way = mean / (1 - 0.9**step) / (np.sqrt(variance / (1 - 0.999**step)) + 1e-12)
-        x = (x - PIXEL_RATE * way).astype(np.float32)
+    for _, painted in itertools.islice(adam(loss, x), 1, ITERATIONS + 1):
+        x = painted
     return to_image(x)
 
 

@@ -14,7 +14,14 @@ from typing import Any
 import click
 
 from neuralart import __version__
-from neuralart.config import EvaluateConfig, ExportConfig, PackConfig, StylizeConfig, TrainConfig
+from neuralart.config import (
+    EvaluateConfig,
+    ExportConfig,
+    OptimizeConfig,
+    PackConfig,
+    StylizeConfig,
+    TrainConfig,
+)
 from neuralart.errors import EngineError, NeuralArtError
 from neuralart.options import config_option, generators_of_config, options_of
 
@@ -115,6 +122,23 @@ def export(model: str, **options: Any) -> None:
     folder, difference = run(model, config)
     click.echo(f"largest difference to the chain: {difference:.2g} of 255", err=True)
     click.echo(folder)
+
+
+@main.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("painting", type=click.Path(path_type=Path))
+@options_of(OptimizeConfig)
+def optimize(photo: Path, painting: Path, **options: Any) -> None:
+    """Paint PHOTO by optimising its pixels, without a trained style: slow, and what chains are
+    compared with."""
+    config = OptimizeConfig(**options)
+    _set_threads(config.threads)
+    from neuralart.optimize import optimize as run
+
+    path, losses = run(photo, painting, config)
+    terms = ", ".join(f"{name} {losses[name]:.2f}" for name in ("style", "content", "tv", "total"))
+    click.echo(terms, err=True)
+    click.echo(path)
 
 
 @main.command()

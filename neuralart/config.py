@@ -268,6 +268,59 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OptimizeConfig:
+    """``neuralart optimize``."""
+
+    style: Path = option(help="The painting whose style is wanted.", unit="PICTURE")
+    features: str = option("small", help=FEATURES_HELP, unit="NAME|FILE")
+    method: str = option(
+        "lbfgs", help="L-BFGS, or Adam with a rate of 0.02 of 0..1.", choices=("lbfgs", "adam")
+    )
+    iterations: int = option(
+        200,
+        help="Iterations at the coarsest size; half as many at each size twice as large.",
+        unit="N",
+        range=(1, None),
+    )
+    start: str = option(
+        "photo", help="Begin with the photo or with noise.", choices=("photo", "noise")
+    )
+    size: int = option(
+        600,
+        help="Longer edge of the picture, at most the photo's own.",
+        unit="PX",
+        range=(32, 8192),
+    )
+    style_scale: int | None = option(
+        None,
+        help="Shorter edge of the painting; by default the picture's. Larger gives larger strokes.",
+        unit="PX",
+        range=(32, 8192),
+    )
+    style_weight: float = option(
+        20.0, help="Weight of each style layer.", unit="W", range=(0, None)
+    )
+    content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
+    content_layer: str = option(
+        CONTENT_LAYER, help="VGG layer of the content, as relu4_2 or conv4_2.", unit="LAYER"
+    )
+    tv_weight: float = option(5.0, help="Weight of the total variation.", unit="W", range=(0, None))
+    preserve_colors: bool = option(
+        False, help="Paint in light and dark only, in the photo's colours."
+    )
+    preview: Path | None = option(
+        None, help="Write the picture so far there, every 10 iterations.", unit="PICTURE"
+    )
+    metrics: Path | None = option(
+        None, help="Write the losses of every iteration there, a line each.", unit="FILE.jsonl"
+    )
+    seed: int = option(0, help="Seed of the noise.", unit="N", range=(0, 2**31 - 1))
+    overwrite: bool = option(False, help="Replace files that exist.")
+    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
+    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
     """``neuralart evaluate``."""
 

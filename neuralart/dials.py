@@ -33,6 +33,11 @@ def painted_size(size: tuple[int, int], longer_edge_px: int | None) -> tuple[int
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
+def luminance(image: Pixels) -> npt.NDArray[np.float32]:
+    """(H, W, 3) RGB -> (H, W, 1), in the same units."""
+    return (image.astype(np.float32) @ _LUMA)[..., None]
+
+
 def mix(photo: Pixels, painting: Pixels, share: float, preserve_colors: bool) -> Pixels:
     """``share`` of the painting on the photo, with the photo's colours if wanted.
 

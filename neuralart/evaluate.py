@@ -34,7 +34,6 @@ from neuralart.images import (
     write_image,
 )
 from neuralart.measure import (
-    Losses,
     border_errors,
     checkerboard,
     iterations_to_reach,
@@ -43,7 +42,7 @@ from neuralart.measure import (
 )
 from neuralart.model import Model, load_model
 from neuralart.modules.painter import Painter
-from neuralart.modules.perceptual import LossWeights, Perceptual
+from neuralart.modules.perceptual import Losses, LossWeights, Perceptual
 from neuralart.photos import Photos
 from neuralart.pixels import adam
 from neuralart.progress import bar

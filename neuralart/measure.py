@@ -10,9 +10,7 @@ import numpy.typing as npt
 from neuralart.files import Arrays
 from neuralart.images import X
 from neuralart.modules.painter import Painter
-from neuralart.modules.perceptual import Perceptual
-
-Losses = dict[str, float]
+from neuralart.modules.perceptual import Losses, Perceptual
 
 BORDER_PX = 16
 """How far from the end of a picture marks are looked for."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
 
 from neuralart.images import X
-from neuralart.modules.perceptual import Perceptual
+from neuralart.modules.perceptual import Losses, Perceptual
 
 ADAM_RATE = 0.02 * 255
 """Of Adam, in 0..255 units."""
@@ -15,9 +17,7 @@ ADAM_RATE = 0.02 * 255
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-12
 
 
-def adam(
-    perceptual: Perceptual, x: X, rate: float = ADAM_RATE
-) -> Iterator[tuple[dict[str, float], X]]:
+def adam(perceptual: Perceptual, x: X, rate: float = ADAM_RATE) -> Iterator[tuple[Losses, X]]:
     """Losses and picture at the start, then after every iteration, without end.
 
     Shape:   x (1, 3, H, W) -> the same; style and content are set already
@@ -34,3 +34,34 @@ def adam(
         square = _BETA2 * square + (1 - _BETA2) * d_x**2
         deviation = np.sqrt(square / (1 - _BETA2**step)) + _EPSILON
         x = (x - rate * mean / (1 - _BETA1**step) / deviation).astype(np.float32)
+
+
+def lbfgs(perceptual: Perceptual, x: X, iterations: int, report: Callable[[Losses, X], None]) -> X:
+    """The picture after that many iterations, or where no step leads down any more.
+
+    ``report`` gets losses and picture after every iteration, and may end it all by an exception.
+
+    Shape:   x (1, 3, H, W) -> the same; style and content are set already
+    Source:  Gatys et al. 2016, section 2.3; SciPy's L-BFGS-B (Zhu et al. 1997) without bounds.
+    """
+    scored: Losses = {}
+
+    def picture(flat: npt.NDArray[np.float64]) -> X:
+        return flat.reshape(x.shape).astype(np.float32)
+
+    def score(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        losses, d_x = perceptual.score(picture(flat))
+        scored.update(losses)
+        return losses["total"], d_x.astype(np.float64).ravel()
+
+    result = minimize(
+        score,
+        x.astype(np.float64).ravel(),
+        method="L-BFGS-B",
+        jac=True,
+        # The point that ends a line search is the last that was scored.
+        callback=lambda flat: report(dict(scored), picture(flat)),
+        # Gradients by single pixels are far below the default tolerances.
+        options={"maxiter": iterations, "maxfun": 4 * iterations, "ftol": 0.0, "gtol": 0.0},
+    )
+    return picture(result.x)

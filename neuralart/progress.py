@@ -4,11 +4,12 @@ batch of pictures. The only place that knows tqdm."""
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from tqdm import tqdm
 
@@ -30,13 +31,15 @@ def bar(items: Iterable[T], total: int, unit: str) -> Iterator[T]:
 class Progress:
     """One bar over all steps of a run, with time left and the losses, and one JSON line now and then."""
 
-    def __init__(self, metrics: Path, metrics_bytes: int, done: int, total: int) -> None:
+    def __init__(
+        self, metrics: Path | None, metrics_bytes: int, done: int, total: int, unit: str = "step"
+    ) -> None:
         """Go on after ``metrics_bytes`` of the file: what a killed run wrote past its checkpoint goes."""
         self._path = metrics
         with self._writing():
-            self._file = metrics.open("ab")
+            self._file: IO[bytes] = metrics.open("ab") if metrics else io.BytesIO()
             self._file.truncate(metrics_bytes)
-        self._bar = counting(total, done, "step")
+        self._bar = counting(total, done, unit)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -54,9 +57,10 @@ class Progress:
         self._bar.update()
 
     def record(self, entry: Mapping[str, Any]) -> None:
-        """Add one line to metrics.jsonl."""
+        """Add one line to metrics.jsonl, for whoever watches it."""
         with self._writing():
             self._file.write(json.dumps(entry).encode() + b"\n")
+            self._file.flush()
 
     def metrics_bytes(self) -> int:
         """How long metrics.jsonl is, all written."""

@@ -21,6 +21,8 @@ from neuralart.symbols.vgg import STYLE_LAYERS, style_maps, vgg
 
 log = logging.getLogger(__name__)
 
+Losses = dict[str, float]
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -87,7 +89,7 @@ class Perceptual:
         # A copy: the next forward overwrites the Module's output.
         self._targets["target_content"] = _forward(self._content, x)[0].copy()
 
-    def score(self, x: X) -> tuple[dict[str, float], X]:
+    def score(self, x: X) -> tuple[Losses, X]:
         """The losses of a picture against the style and the content that were set, and their gradient.
 
         Shape:   x (1, 3, H, W) -> losses by name; d_x (1, 3, H, W), that of ``total``

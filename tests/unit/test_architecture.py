@@ -22,7 +22,7 @@ LADDER = [
     ["modules.perceptual", "modules.chain", "modules.painter", "modules.brush"],
     ["pixels", "measure"],
     ["checkpoint", "model", "painting", "progress", "schedule"],
-    ["doctor", "pack", "train", "stylize", "export", "evaluate", "info"],
+    ["doctor", "pack", "train", "stylize", "export", "optimize", "evaluate", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]
@@ -35,6 +35,7 @@ HOMES = {
     "tifffile": {"pictures", "encode"},
     "click": {"options", "cli"},
     "tqdm": {"progress"},
+    "scipy": {"pixels"},
     "h5py": {"formats"},
     "pooch": {"fetch"},
     "requests": {"fetch"},
