@@ -19,6 +19,7 @@ from neuralart.evaluate import evaluate
 from neuralart.images import encode_image, read_image, resize_shorter_edge
 from neuralart.model import load_model
 from neuralart.shipped import MODELS, SUFFIX
+from neuralart.specs import CONTENT_LAYER
 from neuralart.tables import evaluation_heading, evaluation_table
 
 LARGEST_BYTES = 2_000_000
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a run, with its config.json")
     parser.add_argument("name")
     parser.add_argument("--features")
-    parser.add_argument("--content-layer", default="relu4_2")
+    parser.add_argument("--content-layer", help="by default as it was trained")
     parser.add_argument("--iterations", type=int, default=60)
     options = parser.parse_args()
     record = json.loads((options.run / "config.json").read_text())["options"]
@@ -47,7 +48,7 @@ def main() -> None:
             style=Path(record["style"]),
             held_out=True,
             features=options.features or record["features"],
-            content_layer=options.content_layer,
+            content_layer=options.content_layer or record.get("content_layer", CONTENT_LAYER),
             iterations=options.iterations,
         )
         result = evaluate(str(half), config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -119,3 +121,16 @@ def test_a_shipped_style_is_small_complete_and_paints(name: str, tmp_path: Path)
     )
     painting = read_image(tmp_path / "q.png")
     assert painting.shape == photo.shape and abs(painting.astype(int) - photo).mean() > 8
+
+
+def test_the_gallery_shows_every_style(
+    shipped_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "make_gallery.py"
+    monkeypatch.setattr("sys.argv", [str(script), str(tmp_path / "docs")])
+    runpy.run_path(str(script), run_name="__main__")
+    page = (tmp_path / "docs" / "gallery.md").read_text()
+    shown = re.findall(r"\((pictures/gallery/[^)]+)\)", page)
+    assert len(shown) == 2 * (1 + 4)
+    for path in [*shown, "pictures/opening.jpg"]:
+        assert 0 < (tmp_path / "docs" / path).stat().st_size <= 80_000
