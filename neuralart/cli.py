@@ -22,7 +22,7 @@ from neuralart.config import (
     StylizeConfig,
     TrainConfig,
 )
-from neuralart.errors import EngineError, NeuralArtError
+from neuralart.errors import ConfigError, EngineError, NeuralArtError
 from neuralart.options import config_option, generators_of_config, options_of
 
 
@@ -111,16 +111,23 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
 
 
 @main.command()
-@click.argument("model", metavar="MODEL")
+@click.argument("models", metavar="MODEL...", nargs=-1)
 @options_of(ExportConfig)
-def export(model: str, **options: Any) -> None:
-    """Write a style in MXNet's own format: one graph and its parameters."""
+def export(models: tuple[str, ...], **options: Any) -> None:
+    """Write styles for other runtimes, each compared with the chain before it counts."""
     config = ExportConfig(**options)
     _set_threads(config.threads)
     from neuralart.export import export as run
+    from neuralart.export import verify
 
-    folder, difference = run(model, config)
-    click.echo(f"largest difference to the chain: {difference:.2g} of 255", err=True)
+    if config.verify is None:
+        folder, compared = run(models, config)
+    elif models or config.to:
+        raise ConfigError(f"--verify {config.verify}: takes no MODEL and no --to")
+    else:
+        folder, compared = config.verify, verify(config.verify)
+    for entry in compared:
+        click.echo(entry, err=True)
     click.echo(folder)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ def option(
         return field(metadata=metadata)
     return field(default=default, metadata=metadata)
 
+
+# An exported graph reflects 32 pixels at each edge, which a smaller picture does not have.
+SMALLEST_PX, LARGEST_PX = 33, 8192
 
 MODEL_HELP = "A style: the name of a shipped one, a model file, or the folder of a run."
 FEATURES_HELP = "VGG features that measure: small, vgg19, random, or a file of weights."
@@ -251,7 +255,19 @@ class StylizeConfig:
 class ExportConfig:
     """``neuralart export``."""
 
-    to: Path = option(help="New folder to write.", unit="FOLDER")
+    to: Path | None = option(None, help="New folder to write.", unit="FOLDER")
+    format: tuple[str, ...] = option(
+        ("mxnet",),
+        help="What to write: mxnet (a graph and parameters for MXNet), onnx (one file for ONNX Runtime "
+        "and others), web (a page that paints in the browser).",
+        unit="FORMAT,...",
+        choices=("mxnet", "onnx", "web"),
+    )
+    precision: str | None = option(
+        None,
+        help="Of the weights as they are stored: fp16 halves the file; by default fp32, of web fp16.",
+        choices=("fp32", "fp16"),
+    )
     stage: int | None = option(
         None,
         help="End after this stage, 1 the first; by default the last.",
@@ -263,8 +279,33 @@ class ExportConfig:
         help="Normalise by the statistics of each picture, or by stored averages (faster, and local).",
         choices=("picture", "average"),
     )
+    static: str | None = option(
+        None,
+        help="Take pictures of this size only, one at a time, for runtimes without free sizes.",
+        unit="HxW",
+    )
+    runtime: str = option(
+        "folder",
+        help="Where web has ONNX Runtime from: with it in the folder, or from a public server.",
+        choices=("folder", "cdn"),
+    )
     overwrite: bool = option(False, help="Replace an export in --to.")
+    verify: Path | None = option(
+        None, help="Only run an export again and compare it with the chain.", unit="FOLDER"
+    )
     threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of --static. Raises ConfigError if it is no size, or too small for the frame."""
+        if self.static is None:
+            return None
+        match = re.fullmatch(r"(\d+)x(\d+)", self.static)
+        size = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not all(SMALLEST_PX <= edge <= LARGEST_PX for edge in size):
+            raise ConfigError(
+                f"--static {self.static}: not HEIGHTxWIDTH of {SMALLEST_PX} to {LARGEST_PX} pixels"
+            )
+        return size
 
 
 @dataclass(frozen=True, kw_only=True)

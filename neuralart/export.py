@@ -1,123 +1,229 @@
-"""``neuralart export``: the chain as one Symbol and its parameters, for any program with plain MXNet.
+"""``neuralart export``: styles for other runtimes, compared with the chain before they count.
 
 Pixels go in and come out as RGB in 0..255, (N, 3, H, W) float32; pre- and post-processing are in the
-graph. What was written is loaded back with MXNet alone and compared with the chain before it counts.
+graph. A folder is written aside, run in its own runtime at two sizes, and renamed.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from neuralart import __version__
+from neuralart.checkpoint import MODEL_NAME
 from neuralart.config import ExportConfig
-from neuralart.engine import mx, settle
-from neuralart.errors import OutputError
+from neuralart.errors import ConfigError, EngineError, OutputError
 from neuralart.files import Arrays
-from neuralart.images import PIXEL_MEAN, X
-from neuralart.model import Model, load_model
-from neuralart.modules.painter import compose
+from neuralart.model import load_model
+from neuralart.parity import (
+    Difference,
+    Style,
+    chain_paintings,
+    compared_pictures,
+    keep,
+    kept,
+    on_grid,
+)
 from neuralart.shipped import find_model
-from neuralart.specs import Generator
-from neuralart.symbols.generator import Norms, cut_back, extended, per_channel
-from neuralart.tiles import FRAME_PX
+from neuralart.targets import TARGETS
 
-NAME = "model"
+RECORD = "export.json"
+"""What a folder holds: the exports with their options and differences, and all files' checksums."""
 
-# Largest difference to the chain that passes, in 0..255 units; rounding to a pixel value is 0.5.
-TOLERANCE = 0.1
-
-# (height, width) of the pictures it is compared on: one of them odd.
-CHECKED_SIZES = ((64, 96), (75, 53))
+PARITY = "parity.npz"
+"""The chain's paintings when it was exported, to compare with again."""
 
 
-def exported_symbol(specs: Sequence[Generator], statistics: str) -> Any:
-    """One graph from ``data`` to the painting.
+@dataclass(frozen=True)
+class Compared:
+    """One exported file and how far it paints from the chain. ``file`` is below the export's folder."""
 
-    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255; H and W more than 32
+    style: str
+    file: str
+    format: str
+    precision: str
+    difference: Difference
+
+    def __str__(self) -> str:
+        return f"{self.file} ({self.style}, {self.precision}): differs from the chain by {self.difference} (of 255)"
+
+
+def export(sources: Sequence[str], config: ExportConfig) -> tuple[Path, list[Compared]]:
+    """Write a folder with every style in every format.
+
+    Raises NeuralArtError if a model cannot be read or exported, a package is missing, the folder must
+    not or cannot be written, or an export is too far from the chain; then nothing is left behind.
     """
-    norms = Norms("instance" if statistics == "picture" else "batch")
-    mean = per_channel(PIXEL_MEAN)
-    x = mx.sym.broadcast_sub(mx.sym.Variable("data"), mean)
-    x = cut_back(compose(extended(x, FRAME_PX, "frame"), specs, norms)[-1], FRAME_PX)
-    return mx.sym.clip(mx.sym.broadcast_add(x, mean), a_min=0, a_max=255, name="painting")
+    if not sources:
+        raise ConfigError("MODEL is missing: name the style to export")
+    if config.to is None:
+        raise ConfigError("--to is missing: name the folder to write")
+    precisions = {name: _precision(name, config.precision) for name in config.format}
+    _need_packages(config.format)
+    for name in config.format:
+        TARGETS[name].check(config)
+    _check_place(config.to, config.overwrite)
+    size = config.size()
+    styles = _styles(sources, config, size)
+    pictures = compared_pictures(size)
+    compared: list[Compared] = []
+    reference: Arrays = {}
+    with _aside(config.to) as aside:
+        for style in styles:
+            stages = chain_paintings(style, pictures)
+            ours = [outputs[-1] for outputs in stages]
+            reference |= {f"{style.name}/{k}": v for k, v in keep(pictures, ours).items()}
+            for name, precision in precisions.items():
+                folder = _folder(aside, style, name, styles, config.format)
+                file = TARGETS[name].write(style, folder, precision)
+                difference = Difference.between(TARGETS[name].run(file, pictures), ours)
+                where = file.relative_to(aside).as_posix()
+                compared.append(Compared(style.name, where, name, precision, difference))
+                _check(compared[-1], f"--to {config.to}", "; not written")
+        for name in config.format:
+            finish = TARGETS[name].finish
+            if finish is not None:
+                finish(styles, aside / name if len(config.format) > 1 else aside, config)
+        np.savez_compressed(aside / PARITY, **reference)
+        record = {
+            "neuralart": __version__,
+            "exports": [asdict(entry) for entry in compared],
+            "sha256": _checksums(aside),
+        }
+        (aside / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    return config.to, compared
 
 
-def run_plain(prefix: Path, data: X) -> X:
-    """Load an export as any MXNet program would, and paint."""
-    module = mx.mod.Module.load(str(prefix), 0, data_names=["data"], label_names=None)
-    module.bind(data_shapes=[("data", data.shape)], for_training=False)
-    module.forward(mx.io.DataBatch([mx.nd.array(data)]), is_train=False)
-    settle()
-    painting: X = module.get_outputs()[0].asnumpy()
-    return painting
+def verify(folder: Path) -> list[Compared]:
+    """Run an export's files again, and compare with what the chain painted when they were made.
 
-
-def _checked_picture(height: int, width: int) -> X:
-    """Waves and noise in 0..255."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[0:height, 0:width]
-    waves = 127 + 80 * np.stack(
-        [np.sin(rows / 9), np.cos(columns / 7), np.sin((rows + columns) / 5)]
-    )
-    picture: X = (waves + rng.normal(0, 20, waves.shape)).clip(0, 255).astype(np.float32)[None]
-    return picture
-
-
-def largest_difference(prefix: Path, model: Model, stages: int, statistics: str) -> float:
-    """Between an export and the chain, over `CHECKED_SIZES`, in 0..255 units."""
-    painter = model.painter(mx.cpu(), stages)
-    mean = PIXEL_MEAN[None, :, None, None]
-    worst = 0.0
-    for height, width in CHECKED_SIZES:
-        data = _checked_picture(height, width)
-        used: Arrays = model.statistics if statistics == "average" else painter.measure(data - mean)
-        ours = (painter.paint(data - mean, used)[-1] + mean).clip(0, 255)
-        worst = max(worst, float(np.abs(run_plain(prefix, data) - ours).max()))
-    return worst
-
-
-def export(source: str, config: ExportConfig) -> tuple[Path, float]:
-    """Write the export's folder; return it and the largest difference to the chain (0..255 units).
-
-    Raises NeuralArtError if the model cannot be read, the folder must not or cannot be written, or the
-    export differs from the chain; then nothing is left behind.
+    Raises OutputError if it is no export, a file is missing or was changed, or one paints something
+    else here.
     """
-    folder = config.to
-    if folder.exists():
-        if not folder.is_dir():
-            raise OutputError(f"--to {folder}: is a file; name a new folder")
-        ours = {f"{NAME}-symbol.json", f"{NAME}-0000.params", "card.json", "style.png"}
-        found = {path.name for path in folder.iterdir()}
-        if found and not (config.overwrite and found <= ours):
-            hint = "add --overwrite to replace it" if found <= ours else "name a new folder"
-            raise OutputError(f"--to {folder}: is not empty; {hint}")
-    model = load_model(find_model(source))
-    stages = model.check_stage(config.stage)
-    symbol = exported_symbol(model.specs[:stages], config.statistics)
-    arrays = {**model.params, **model.statistics}
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        exports = [Compared(**row) for row in record["exports"]]
+        sums = record["sha256"]
+        with np.load(folder / PARITY) as archive:
+            reference = dict(archive)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputError(
+            f"--verify {folder}: no {RECORD} of `neuralart export` in it, or a damaged one"
+        ) from None
+    found = _checksums(folder)
+    for file, checksum in sums.items():
+        if found.get(file) != checksum:
+            raise OutputError(
+                f"--verify {folder}: {file} is {'not what was exported' if file in found else 'missing'}; "
+                "export it again"
+            )
+    _need_packages([entry.format for entry in exports])
+    compared = []
+    for entry in exports:
+        prefix = f"{entry.style}/"
+        pictures, ours = kept(
+            {k.removeprefix(prefix): v for k, v in reference.items() if k.startswith(prefix)}
+        )
+        theirs = TARGETS[entry.format].run(folder / entry.file, pictures)
+        difference = Difference.between([on_grid(painting) for painting in theirs], ours)
+        compared.append(
+            Compared(entry.style, entry.file, entry.format, entry.precision, difference)
+        )
+        _check(compared[-1], f"--verify {folder}", "")
+    return compared
+
+
+def _check(entry: Compared, where: str, then: str) -> None:
+    limit = TARGETS[entry.format].limits[entry.precision]
+    if not entry.difference.within(limit):
+        raise OutputError(f"{where}: {entry}; the limit is {limit}{then}")
+
+
+def _precision(name: str, precision: str | None) -> str:
+    known = list(TARGETS[name].limits)
+    if precision is None:
+        return known[0]
+    if precision not in known:
+        raise ConfigError(f"--precision {precision}: --format {name} is {' or '.join(known)}")
+    return precision
+
+
+def _need_packages(formats: Sequence[str]) -> None:
+    for name in formats:
+        for package in TARGETS[name].packages:
+            if importlib.util.find_spec(package) is None:
+                raise EngineError(
+                    f"--format {name} needs {package}: pip install 'neuralart[export]'"
+                )
+
+
+def _check_place(folder: Path, overwrite: bool) -> None:
+    """Raises OutputError for a file, and for a folder that has anything but an export in it."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputError(f"--to {folder}: is a file; name a new folder")
+    found = _files(folder)
+    if not found and not any(folder.iterdir()):
+        return
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        ours = {RECORD, *record["sha256"]} >= found
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not (ours and overwrite):
+        hint = "add --overwrite to replace it" if ours else "name a new folder"
+        raise OutputError(f"--to {folder}: is not empty; {hint}")
+
+
+def _styles(
+    sources: Sequence[str], config: ExportConfig, size: tuple[int, int] | None
+) -> list[Style]:
+    styles: list[Style] = []
+    for source in sources:
+        path = find_model(source)
+        model = load_model(path)
+        path = path.resolve()
+        stem = path.parent.name if path.name == MODEL_NAME else path.stem
+        stem = name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "style"
+        taken = {style.name for style in styles}
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        styles.append(Style(name, model, model.check_stage(config.stage), config.statistics, size))
+    return styles
+
+
+def _folder(
+    aside: Path, style: Style, name: str, styles: Sequence[Style], formats: Sequence[str]
+) -> Path:
+    """Where a style goes: a folder for each format where there are several, in it one for each style
+    unless they share one."""
+    folder = aside / name if len(formats) > 1 else aside
+    if len(styles) > 1 and TARGETS[name].finish is None:
+        folder = folder / style.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``folder`` at the end, or is gone."""
     aside = folder.with_name(f".{folder.name}.part")
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        mx.model.save_checkpoint(
-            str(aside / NAME),
-            0,
-            symbol,
-            {k: mx.nd.array(arrays[k]) for k in symbol.list_arguments() if k != "data"},
-            {k: mx.nd.array(arrays[k]) for k in symbol.list_auxiliary_states()},
-        )
-        (aside / "style.png").write_bytes(model.thumbnail)
-        (aside / "card.json").write_text(json.dumps(model.card, indent=2) + "\n")
-        difference = largest_difference(aside / NAME, model, stages, config.statistics)
-        if not difference <= TOLERANCE:
-            raise OutputError(
-                f"--to {folder}: the export differs from the chain by {difference:.3g} of 255; not written"
-            )
+        yield aside
         if folder.exists():
             shutil.rmtree(folder)
         aside.replace(folder)
@@ -125,4 +231,15 @@ def export(source: str, config: ExportConfig) -> tuple[Path, float]:
         raise OutputError(f"--to {folder}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return folder, difference
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in sorted(_files(folder))
+        if name != RECORD
+    }

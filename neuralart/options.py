@@ -10,7 +10,7 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +53,16 @@ def _option(field: dataclasses.Field[Any], kind: type) -> Callable[[F], F]:
     name = f"--{field.name.replace('_', '-')}"
     required = field.default is dataclasses.MISSING
     shared: dict[str, Any] = {"help": field.metadata["help"], "required": required}
+    if typing.get_origin(kind) is tuple:
+        return click.option(
+            name,
+            multiple=True,
+            callback=_words_of(field.metadata["choices"]),
+            default=field.default,
+            show_default=True,
+            metavar=field.metadata["unit"],
+            **shared,
+        )
     if kind is bool:
         return click.option(name, is_flag=True, default=field.default, **shared)
     if not required:
@@ -60,6 +70,19 @@ def _option(field: dataclasses.Field[Any], kind: type) -> Callable[[F], F]:
     return click.option(
         name, type=_type(field, kind), metavar=field.metadata["unit"] or None, **shared
     )
+
+
+def _words_of(choices: tuple[str, ...]) -> Callable[..., tuple[str, ...]]:
+    """The callback of an option whose words stand between commas, or are given one by one."""
+
+    def split(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+        words = dict.fromkeys(word.strip() for value in values for word in value.split(","))
+        for word in words:
+            if word not in choices:
+                raise click.BadParameter(f"{word!r} is not one of {', '.join(choices)}.")
+        return tuple(words)
+
+    return split
 
 
 def _type(field: dataclasses.Field[Any], kind: type) -> Any:

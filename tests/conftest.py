@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from picture_files import Made, make_fixtures
 from neuralart.cli import main
 from neuralart.features import Features, random_features, read_features
 from neuralart.images import Image, write_image
+from neuralart.model import Model
+from neuralart.modules.painter import array_shapes
+from neuralart.specs import RGB, Generator
 from neuralart.symbols.vgg import STYLE_LAYERS, conv_names
 
 TINY_WIDTHS = (4, 6, 8, 10, 12)
@@ -51,6 +55,22 @@ def picture(seed: int, height: int = 40, width: int = 48) -> Image:
     a, b, c = rng.uniform(2, 9, 3)
     waves = np.stack([np.sin(rows / a), np.cos(columns / b), np.sin((rows + columns) / c)], axis=-1)
     return (127 + 90 * waves + rng.normal(0, 12, waves.shape)).clip(0, 255).astype(np.uint8)
+
+
+def random_model(specs: Sequence[Generator], seed: int = 0) -> Model:
+    """An untrained style of these generators whose every part does something."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name, shape in array_shapes(specs).items():
+        values = rng.normal(0, 1 / np.sqrt(max(1, np.prod(shape[1:]))), shape)
+        if name.endswith(("gamma", "moving_var")):
+            values = 1 + 0.2 * abs(values)
+        arrays[name] = values.astype(np.float32)
+    for k, spec in enumerate(specs):
+        arrays[f"g{k}_{spec.layers[-1].name}_weight"][RGB:] = 0
+    statistics = {name: array for name, array in arrays.items() if "_moving_" in name}
+    params = {name: array for name, array in arrays.items() if name not in statistics}
+    return Model(tuple(specs), params, statistics, {}, b"")
 
 
 @pytest.fixture(scope="session")

@@ -202,23 +202,3 @@ def test_a_stage_that_is_not_there(run_dir: Path, tmp_path: Path) -> None:
     fails(run_cli(*stylize, 3), 2, "the model has 2 stages")
     fails(run_cli(*stylize, 0), 2, "--stage")
     fails(run_cli("export", run_dir, "--to", tmp_path / "e", "--stage", 3), 2, "2 stages")
-
-
-def test_export_into_a_place_that_is_taken(run_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    fails(run_cli("export", run_dir, "--to", tmp_path / "file"), 1, "is a file")
-    fails(run_cli("export", run_dir, "--to", tmp_path, "--overwrite"), 1, "not empty")
-    fails(run_cli("export", run_dir, "--to", tmp_path / "file" / "e"), 1, "cannot be written")
-    target = tmp_path / "e"
-    assert run_cli("export", run_dir, "--to", target).exit_code == 0
-    fails(run_cli("export", run_dir, "--to", target), 1, "--overwrite")
-    assert run_cli("export", run_dir, "--to", target, "--overwrite").exit_code == 0
-    assert sorted(os.listdir(tmp_path)) == ["e", "file"]
-
-
-def test_an_export_that_differs_is_not_written(
-    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("neuralart.export.run_plain", lambda prefix, data: data * np.float32(0))
-    fails(run_cli("export", run_dir, "--to", tmp_path / "e"), 1, "differs from the chain")
-    assert os.listdir(tmp_path) == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -190,51 +188,3 @@ def test_a_large_photo_takes_its_statistics_from_a_small_one(
     result = run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", run_dir)
     assert result.exit_code == 0, result.output
     assert read_image(tmp_path / "q.png").shape == (61, 83, 3)
-
-
-PLAIN = """
-import sys
-sys.modules["neuralart"] = None  # an import of it fails
-import numpy as np
-if "bool" not in np.__dict__: np.bool = bool
-import warnings; warnings.simplefilter("ignore")
-import mxnet as mx
-folder, data, out = sys.argv[1:]
-x = np.load(data)
-module = mx.mod.Module.load(folder + "/model", 0, data_names=["data"], label_names=None)
-module.bind(data_shapes=[("data", x.shape)], for_training=False)
-module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
-block = mx.gluon.SymbolBlock.imports(folder + "/model-symbol.json", ["data"], folder + "/model-0000.params")
-np.savez(out, module=module.get_outputs()[0].asnumpy(), block=block(mx.nd.array(x)).asnumpy())
-"""
-
-
-@pytest.mark.parametrize("statistics", ["picture", "average"])
-def test_an_export_runs_in_plain_mxnet(run_dir: Path, tmp_path: Path, statistics: str) -> None:
-    folder = tmp_path / "export"
-    result = run_cli("export", run_dir, "--to", folder, "--statistics", statistics)
-    assert result.exit_code == 0, result.output
-    assert result.stdout == f"{folder}\n" and "largest difference" in result.stderr
-    assert {p.name for p in folder.iterdir()} == {
-        "model-symbol.json", "model-0000.params", "card.json", "style.png",
-    }  # fmt: skip
-    photo = picture(5, 41, 67)
-    data = photo.astype(np.float32).transpose(2, 0, 1)[None]
-    np.save(tmp_path / "x.npy", data)
-    arguments = [str(folder), str(tmp_path / "x.npy"), str(tmp_path / "y.npz")]
-    subprocess.run([sys.executable, "-c", PLAIN, *arguments], check=True)
-    with np.load(tmp_path / "y.npz") as outputs:
-        np.testing.assert_array_equal(outputs["module"], outputs["block"])
-        painting = outputs["module"]
-    assert painting.shape == data.shape
-    if statistics == "picture":
-        write_image(tmp_path / "p.png", photo)
-        run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", run_dir)
-        ours = read_image(tmp_path / "q.png").transpose(2, 0, 1)[None]
-        assert abs(painting - ours).max() < 0.51
-
-
-def test_export_of_an_earlier_stage(run_dir: Path, tmp_path: Path) -> None:
-    assert run_cli("export", run_dir, "--to", tmp_path / "e", "--stage", 1).exit_code == 0
-    symbol = json.loads((tmp_path / "e" / "model-symbol.json").read_text())
-    assert not [node for node in symbol["nodes"] if node["name"].startswith("g1_")]

@@ -22,6 +22,7 @@ LADDER = [
     ["modules.perceptual", "modules.chain", "modules.painter", "modules.brush"],
     ["pixels", "measure"],
     ["checkpoint", "model", "painting", "progress", "schedule"],
+    ["parity", "onnx_operators", "onnx_graph", "onnx_runtime", "page", "targets"],
     ["doctor", "pack", "train", "stylize", "export", "optimize", "evaluate", "info"],
     ["options", "cli"],
 ]
@@ -36,6 +37,8 @@ HOMES = {
     "click": {"options", "cli"},
     "tqdm": {"progress"},
     "scipy": {"pixels"},
+    "onnx": {"onnx_graph", "onnx_operators"},
+    "onnxruntime": {"onnx_runtime"},
     "h5py": {"formats"},
     "pooch": {"fetch"},
     "requests": {"fetch"},

@@ -1,0 +1,297 @@
+"""MXNet's operators in ONNX: a table, `CONVERTERS`. What has no row in it cannot be exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from neuralart.errors import ModelError
+
+Array = npt.NDArray[Any]
+
+Value = str | Array
+"""A tensor by its name in the graph, or a constant that is not in the graph yet."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator of the symbol. ``attrs`` are MXNet's, as Python values."""
+
+    index: int
+    op: str
+    name: str
+    attrs: dict[str, Any]
+    inputs: tuple[int, ...]
+
+
+class Builder:
+    """The ONNX graph while it grows. Constants of equal content are stored once."""
+
+    def __init__(
+        self,
+        channels_kept: Mapping[int, int],
+        sizes: Mapping[int, tuple[int, ...]] | None,
+        half: bool,
+    ) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.values: dict[int, Value] = {}
+        self.sizes = sizes
+        """The shape of every node's output, where the picture's size is fixed."""
+        self._half = half
+        self._stored: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.channels_kept = channels_kept
+        """How many channels of a node's output are used, where it is not all."""
+
+    def add(self, op: str, inputs: Sequence[Value], name: str, **attrs: Any) -> str:
+        """A node with one output, which has the node's name."""
+        names = [self.stored(value, f"{name}_{i}") for i, value in enumerate(inputs)]
+        self.nodes.append(helper.make_node(op, names, [name], name=name, **attrs))
+        return name
+
+    def stored(self, value: Value, name: str) -> str:
+        """The name of a value in the graph; a constant is put there first."""
+        if isinstance(value, str):
+            return value
+        key = (value.dtype.str, value.shape, value.tobytes())
+        if key not in self._stored:
+            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+            self._stored[key] = name
+        return self._stored[key]
+
+    def kernel(self, value: Value, name: str) -> Value:
+        """A convolution's kernel: with ``half`` it is stored in 16 bits and computed with in 32."""
+        if not self._half or isinstance(value, str):
+            return value
+        return self.add("Cast", [value.astype(np.float16)], name, to=TensorProto.FLOAT)
+
+
+def _ints(*values: int) -> Array:
+    return np.array(values, np.int64)
+
+
+def _window(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Kernel, strides and padding, which both write for each axis; ONNX pads both ends apart."""
+    pad = attrs.get("pad", (0, 0))
+    return {
+        "kernel_shape": attrs["kernel"],
+        "strides": attrs.get("stride", (1, 1)),
+        "pads": (*pad, *pad),
+    }
+
+
+def _convolution(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    attrs = node.attrs
+    out, *params = inputs
+    if node.op == "Deconvolution" and ("target_shape" in attrs or any(attrs.get("adj", (0,)))):
+        raise ModelError(f"{node.name}: a deconvolution to a given shape cannot be exported")
+    kept = builder.channels_kept.get(node.index)
+    params = [param[:kept] if isinstance(param, np.ndarray) else param for param in params]
+    params[0] = builder.kernel(params[0], f"{node.name}_kernel")
+    return builder.add(
+        "Conv" if node.op == "Convolution" else "ConvTranspose",
+        [out, *params],
+        node.name,
+        dilations=attrs.get("dilate", (1, 1)),
+        group=attrs.get("num_group", 1),
+        **_window(attrs),
+    )
+
+
+def _pooling(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    if node.attrs.get("pool_type", "max") != "avg" or node.attrs.get("global_pool", False):
+        raise ModelError(f"{node.name}: pooling that is no mean over a window cannot be exported")
+    return builder.add("AveragePool", inputs, node.name, **_window(node.attrs))
+
+
+def _pad(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    width = node.attrs["pad_width"]
+    if node.attrs["mode"] != "reflect":
+        raise ModelError(f"{node.name}: padding by {node.attrs['mode']} cannot be exported")
+    return builder.add(
+        "Pad", [inputs[0], _ints(*width[0::2], *width[1::2])], node.name, mode="reflect"
+    )
+
+
+def _slice_axis(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    if node.inputs[0] in builder.channels_kept:
+        return inputs[0]
+    axis, begin, end = (node.attrs[key] for key in ("axis", "begin", "end"))
+    last = np.iinfo(np.int64).max if end is None else end
+    return builder.add("Slice", [inputs[0], _ints(begin), _ints(last), _ints(axis)], node.name)
+
+
+def _slice_like(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    out, like = inputs
+    if node.attrs["axes"] != (2, 3):
+        raise ModelError(f"{node.name}: slicing alike but in height and width cannot be exported")
+    ends: Value
+    if builder.sizes is None:
+        ends = builder.add("Shape", [like], f"{node.name}_size", start=2, end=4)
+    elif builder.sizes[node.inputs[0]] == builder.sizes[node.index]:
+        return out
+    else:
+        ends = _ints(*builder.sizes[node.index][2:])
+    return builder.add("Slice", [out, _ints(0, 0), ends, _ints(2, 3)], node.name)
+
+
+def _instance_norm(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    return builder.add("InstanceNormalization", inputs, node.name, epsilon=node.attrs["eps"])
+
+
+def _batch_norm(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    if node.attrs.get("fix_gamma", True):
+        raise ModelError(f"{node.name}: a norm without its own scale cannot be exported")
+    return builder.add("BatchNormalization", inputs, node.name, epsilon=node.attrs["eps"])
+
+
+def _leaky(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    if node.attrs["act_type"] != "leaky":
+        raise ModelError(f"{node.name}: LeakyReLU of {node.attrs['act_type']} cannot be exported")
+    return builder.add("LeakyRelu", inputs, node.name, alpha=node.attrs["slope"])
+
+
+_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
+
+def _activation(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    kind = node.attrs["act_type"]
+    if kind not in _ACTIVATIONS:
+        raise ModelError(f"{node.name}: the activation {kind} cannot be exported")
+    return builder.add(_ACTIVATIONS[kind], inputs, node.name)
+
+
+def _clip(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    limits = [np.array(node.attrs[key], np.float32) for key in ("a_min", "a_max")]
+    return builder.add("Clip", [*inputs, *limits], node.name)
+
+
+def _full(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    return np.full(node.attrs["shape"], node.attrs["value"], np.float32)
+
+
+def _concat(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    axis = node.attrs["dim"]
+    constants = [value for value in inputs if isinstance(value, np.ndarray)]
+    if len(constants) == len(inputs):
+        return np.concatenate(constants, axis)
+    return builder.add("Concat", inputs, node.name, axis=axis)
+
+
+def _sigmoid(values: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-values)), np.float32)
+
+
+def _elementwise(op: str, compute: Callable[..., Array]) -> Converter:
+    """An operator that is computed now where all of its inputs are constants."""
+
+    def convert(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+        if "scalar" in node.attrs:
+            inputs = [*inputs, np.array(node.attrs["scalar"], np.float32)]
+        constants = [value for value in inputs if isinstance(value, np.ndarray)]
+        if len(constants) == len(inputs):
+            return compute(*constants)
+        return builder.add(op, inputs, node.name)
+
+    return convert
+
+
+Converter = Callable[[Builder, Node, list[Value]], Value]
+
+
+class MeasuredNorms:
+    """Instance normalisation whose statistics come out of the graph and can be given to it.
+
+    A large photo is painted in windows on the statistics of the whole, as `Painter` does it: measure
+    once, ``frozen`` false; then paint every window with ``frozen`` true on what was ``measured``.
+
+    statistics  (2, C) float32, given: means and variances of all norms, one after the other
+    frozen      (1,) bool: normalise by these, and not by the picture's own
+    measured    (2, C) float32: the picture's own
+    """
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._channels: list[int] = []
+
+    def __call__(self, builder: Builder, node: Node, inputs: list[Value]) -> Value:
+        out, gamma, beta = inputs
+        assert isinstance(gamma, np.ndarray) and isinstance(beta, np.ndarray)
+        name = node.name
+
+        def add(op: str, inputs: Sequence[Value], what: str, **attrs: Any) -> str:
+            return builder.add(op, inputs, f"{name}_{what}", **attrs)
+
+        self._names.append(name)
+        self._channels.append(len(gamma))
+        own_mean = add("ReduceMean", [out], "own_mean", axes=(2, 3))
+        centred = add("Sub", [out, own_mean], "centred")
+        # Two passes: the mean of squares less the square of the mean is noise where a photo is flat.
+        own_var = add(
+            "ReduceMean", [add("Mul", [centred, centred], "square")], "own_var", axes=(2, 3)
+        )
+        mean = add("Where", ["frozen", f"{name}_mean", own_mean], "used_mean")
+        var = add("Where", ["frozen", f"{name}_var", own_var], "used_var")
+        eps = np.array(node.attrs["eps"], np.float32)
+        deviation = add("Sqrt", [add("Add", [var, eps], "var_eps")], "deviation")
+        scale = add("Div", [gamma.reshape(1, -1, 1, 1), deviation], "scale")
+        shift = add("Sub", [beta.reshape(1, -1, 1, 1), add("Mul", [mean, scale], "at")], "shift")
+        return builder.add("Add", [add("Mul", [out, scale], "scaled"), shift], name)
+
+    def finish(self, builder: Builder) -> None:
+        """Add the inputs, what takes them apart, and the output."""
+        shape = (2, sum(self._channels))
+        rows = [f"{kind}_of_all" for kind in ("mean", "var")]
+        stored, sizes = builder.stored, _ints(*self._channels)
+        first = [
+            helper.make_node(
+                "Reshape", ["statistics", stored(_ints(*shape, 1, 1), "rows")], ["given"]
+            ),
+            helper.make_node("Split", ["given"], rows, axis=0),
+        ]
+        for row, kind in zip(rows, ("mean", "var"), strict=True):
+            parts = [f"{name}_{kind}" for name in self._names]
+            first.append(helper.make_node("Split", [row, stored(sizes, "channels")], parts, axis=1))
+            builder.add(
+                "Concat", [f"{name}_own_{kind}" for name in self._names], f"own_{row}", axis=1
+            )
+        builder.nodes[:0] = first
+        own = builder.add("Concat", [f"own_{row}" for row in rows], "own", axis=0)
+        builder.add("Reshape", [own, _ints(*shape)], "measured")
+        builder.inputs += [
+            helper.make_tensor_value_info("statistics", TensorProto.FLOAT, shape),
+            helper.make_tensor_value_info("frozen", TensorProto.BOOL, (1,)),
+        ]
+        builder.outputs.append(helper.make_tensor_value_info("measured", TensorProto.FLOAT, shape))
+
+
+_ADD, _SUB = _elementwise("Add", np.add), _elementwise("Sub", np.subtract)
+_MUL = _elementwise("Mul", np.multiply)
+
+CONVERTERS: dict[str, Converter] = {
+    "Convolution": _convolution,
+    "Deconvolution": _convolution,
+    "Pooling": _pooling,
+    "Pad": _pad,
+    "slice_axis": _slice_axis,
+    "slice_like": _slice_like,
+    "InstanceNorm": _instance_norm,
+    "BatchNorm": _batch_norm,
+    "LeakyReLU": _leaky,
+    "Activation": _activation,
+    "clip": _clip,
+    "_full": _full,
+    "Concat": _concat,
+    "sigmoid": _elementwise("Sigmoid", _sigmoid),
+    **dict.fromkeys(("elemwise_add", "broadcast_add", "_plus_scalar"), _ADD),
+    **dict.fromkeys(("elemwise_sub", "broadcast_sub", "_minus_scalar"), _SUB),
+    **dict.fromkeys(("elemwise_mul", "broadcast_mul", "_mul_scalar"), _MUL),
+}

@@ -1,0 +1,142 @@
+"""The ONNX graph against the chain in MXNet: every generator, statistics, storage and odd size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import random_model
+
+from neuralart.config import SMALLEST_PX
+from neuralart.engine import mx
+from neuralart.errors import ModelError
+from neuralart.model import load_model
+from neuralart.onnx_graph import onnx_model
+from neuralart.onnx_runtime import paint
+from neuralart.parity import (
+    Difference,
+    Style,
+    chain_paintings,
+    compared_pictures,
+    keep,
+    kept,
+    on_grid,
+)
+from neuralart.shipped import shipped
+from neuralart.specs import GENERATORS, generator_from_dict
+from neuralart.targets import TARGETS
+from neuralart.tiles import FRAME_PX, chain_reach
+
+ODD_SIZES = ((33, 33), (47, 38))
+
+
+def style(model, statistics: str = "picture", size: tuple[int, int] | None = None) -> Style:
+    return Style("it", model, len(model.specs), statistics, size)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "statistics"),
+    [(["conv"], "picture"), (["deconv"], "picture"), (["conv", "deconv"], "average")],
+)
+def test_a_generator_paints_the_same_in_onnx(
+    tmp_path: Path, kinds: list[str], statistics: str
+) -> None:
+    model = random_model([GENERATORS[kind] for kind in kinds])
+    file = TARGETS["onnx"].write(style(model, statistics), tmp_path, "fp32")
+    photos = [compared_pictures(size)[0] for size in ODD_SIZES]
+    painted = chain_paintings(style(model, statistics), photos)
+    for ours, theirs in zip(painted, paint(file, photos), strict=True):
+        assert ours[-1].std() > 5
+        assert Difference.between([ours[-1]], theirs).largest < 0.01
+
+
+def test_a_size_that_is_fixed_paints_the_same(tmp_path: Path) -> None:
+    model = random_model([GENERATORS["deconv"]])
+    photos = compared_pictures((47, 38))
+    file = TARGETS["onnx"].write(style(model, size=(47, 38)), tmp_path, "fp32")
+    ours = chain_paintings(style(model), photos)
+    for a, b in zip(ours, paint(file, photos), strict=True):
+        assert Difference.between(a, b).largest < 0.01
+
+
+def test_a_batch_is_its_pictures(tmp_path: Path) -> None:
+    model = random_model([GENERATORS["conv"]])
+    file = TARGETS["onnx"].write(style(model), tmp_path, "fp32")
+    photos = compared_pictures((40, 56))
+    single = np.concatenate([out[0] for out in paint(file, photos)])
+    np.testing.assert_allclose(paint(file, [np.concatenate(photos)])[0][0], single, atol=1e-3)
+
+
+def test_a_window_paints_what_the_whole_picture_does(tmp_path: Path) -> None:
+    layers = [
+        {"op": "conv", "channels": 6, "kernel": 3, "stride": 2},
+        {"op": "deconv", "channels": 5, "kernel": 4, "stride": 2},
+        {"op": "conv", "channels": 3, "kernel": 3, "norm": False, "act": "tanh"},
+    ]
+    model = random_model([generator_from_dict("small", {"layers": layers})] * 2)
+    (tmp_path / "models").mkdir()
+    file = TARGETS["web"].write(style(model), tmp_path, "fp32")
+    photo = compared_pictures((90, 131))[0]
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    nothing = np.zeros(session.get_inputs()[1].shape, np.float32)
+    feeds = {"image": photo, "statistics": nothing, "frozen": np.array([False])}
+    *whole, measured = session.run(["stage1", "stage2", "measured"], feeds)
+    for ours, theirs in zip(chain_paintings(style(model), [photo])[0], whole, strict=True):
+        assert Difference.between([ours], [theirs]).largest < 0.01
+    reach = max(chain_reach(model.specs))
+    top, left = 24, 30
+    window = photo[:, :, top - reach : top + 20 + reach, left - reach : left + 40 + reach]
+    feeds = {"image": window, "statistics": measured, "frozen": np.array([True])}
+    for one, all_of_it in zip(session.run(["stage1", "stage2"], feeds), whole, strict=True):
+        inside = one[:, :, reach : reach + 20, reach : reach + 40]
+        np.testing.assert_allclose(
+            inside, all_of_it[:, :, top : top + 20, left : left + 40], atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("precision", TARGETS["onnx"].limits)
+def test_shipped_styles_paint_the_same_in_onnx(tmp_path: Path, name: str, precision: str) -> None:
+    model = load_model(shipped()[name])
+    file = TARGETS["onnx"].write(style(model), tmp_path, precision)
+    photos = compared_pictures(None)
+    ours = [x[-1] for x in chain_paintings(style(model), photos)]
+    difference = Difference.between(ours, TARGETS["onnx"].run(file, photos))
+    assert difference.within(TARGETS["onnx"].limits[precision]), difference
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda x: mx.sym.cbrt(x, name="odd"),
+        lambda x: mx.sym.Activation(x, act_type="softsign", name="odd"),
+        lambda x: mx.sym.LeakyReLU(x, act_type="gelu", name="odd"),
+        lambda x: mx.sym.Pooling(x, kernel=(2, 2), pool_type="max", name="odd"),
+        lambda x: mx.sym.Pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1), name="odd"),
+        lambda x: mx.sym.slice_like(x, x, axes=(1,), name="odd"),
+        lambda x: mx.sym.BatchNorm(x, fix_gamma=True, name="odd"),
+        lambda x: mx.sym.Deconvolution(x, num_filter=3, kernel=(2, 2), adj=(1, 1), stride=(2, 2), name="odd"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_exported_is_named(made) -> None:
+    symbol = made(mx.sym.Variable("data"))
+    arrays = {
+        name: np.ones((3, 3, 2, 2), np.float32)
+        for name in (*symbol.list_arguments(), *symbol.list_auxiliary_states())
+    }
+    with pytest.raises(ModelError, match=r"^odd: .* cannot be exported"):
+        onnx_model(symbol, arrays, {})
+
+
+def test_what_is_kept_of_a_large_painting() -> None:
+    photo = compared_pictures((500, 400))[0]
+    pictures_, points = kept(keep([photo], [photo + 0.3]))
+    np.testing.assert_array_equal(pictures_[0], photo)
+    assert points[0].shape[2] * points[0].shape[3] < 20_000
+    np.testing.assert_allclose(points[0], on_grid(photo + 0.3).clip(0, 255.99), atol=1 / 256)
+
+
+def test_the_smallest_size_is_one_more_than_the_frame() -> None:
+    assert SMALLEST_PX == FRAME_PX + 1
