@@ -111,6 +111,19 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
 
 
 @main.command()
+@click.argument("photo", metavar="PHOTO|WIDTHxHEIGHT")
+@options_of(StylizeConfig)
+def plan(photo: str, **options: Any) -> None:
+    """Say what memory, tile and time painting a photo will take, with the options of stylize."""
+    config = StylizeConfig(**options)
+    _set_threads(config.threads)
+    from neuralart.plan import estimate
+
+    for key, value in estimate(photo, config).rows():
+        click.echo(f"{key:8} {value}")
+
+
+@main.command()
 @click.argument("models", metavar="MODEL...", nargs=-1)
 @options_of(ExportConfig)
 def export(models: tuple[str, ...], **options: Any) -> None:

@@ -59,7 +59,7 @@ class Dials:
         self._config = config
         stage, self._share = position(config.strength, stages)
         self._photo_share = 1 - self._share if stage == 1 else 0.0
-        self._painting = Painting(
+        self.painting = Painting(
             model,
             engine.device(config.device),
             stage,
@@ -79,7 +79,7 @@ class Dials:
             pixels, alpha = small, None if alpha is None else resize(alpha, size)
         if config.strength == 0:
             return replace(photo, pixels=pixels, alpha=alpha)
-        painting = self._painting.paint(small)
+        painting = self.painting.paint(small)
         if painting.shape != pixels.shape:
             painting = resize(painting, full)
         if self._photo_share or config.preserve_colors:

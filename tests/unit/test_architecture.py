@@ -23,7 +23,7 @@ LADDER = [
     ["pixels", "measure"],
     ["checkpoint", "model", "painting", "progress", "schedule"],
     ["parity", "onnx_operators", "onnx_graph", "onnx_runtime", "page", "targets"],
-    ["doctor", "pack", "train", "stylize", "export", "optimize", "evaluate", "info"],
+    ["doctor", "pack", "train", "stylize", "plan", "export", "optimize", "evaluate", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]
