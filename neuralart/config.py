@@ -235,6 +235,11 @@ class StylizeConfig:
         unit="MEGAPIXELS",
         range=(0, None),
     )
+    precision: str = option(
+        "float32",
+        help="Numbers to paint with: int8 is faster on a CPU with VNNI, and nearly the same picture.",
+        choices=("float32", "int8"),
+    )
     max_memory: str | None = option(
         None,
         help="Memory to paint with, beside the picture itself: 1GB; by default half of what is free.",

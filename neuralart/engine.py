@@ -11,9 +11,12 @@ evaluation or change of ``is_train``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -98,6 +101,24 @@ def device(name: str) -> Any:
     if len(contexts) > 1:
         raise ConfigError(f"--device {name}: only train takes several devices; use one")
     return contexts[0]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without the lines that MXNet's libraries write to stderr by themselves, one for each layer.
+
+    Nothing in Python reaches them, so the process's stderr leads nowhere meanwhile.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def settle() -> None:

@@ -36,11 +36,18 @@ class Painting:
         share: float = 1.0,
         tile: int | None = None,
         max_memory: str | None = None,
+        precision: str = "float32",
     ) -> None:
-        """With ``share`` under 1 the last of the stages counts that much and the one before it the rest."""
+        """With ``share`` under 1 the last of the stages counts that much and the one before it the rest.
+
+        Raises ConfigError for a wrong ``max_memory``, or a ``precision`` that the chain or device has not.
+        """
         self._specs = model.specs[:stages]
         self._painter = model.painter(context, stages)
-        self._brush = Brush(self._specs, model.params, context, share=share)
+        self._eight_bits = precision == "int8"
+        self._brush = Brush(
+            self._specs, model.params, context, share=share, eight_bits=self._eight_bits
+        )
         self._tile = tile
         self._limit = memory_limit(max_memory)
 
@@ -48,15 +55,25 @@ class Painting:
         """The windows of a photo of this size. Raises ConfigError if the smallest needs too much memory."""
         return plan_tiles(height, width, self._specs, max_memory=self._limit, tile=self._tile)
 
-    def measure(self, photo: Pixels) -> Arrays:
-        """The statistics of a photo, of a small copy if it is large.
+    def _small(self, photo: Pixels) -> Pixels:
+        height, width = photo.shape[:2]
+        size = measured_size(height, width, self._specs)
+        return photo if size == (height, width) else resize(photo, size)
+
+    def prepare(self, photo: Pixels) -> Arrays:
+        """The statistics of a photo, of a small copy if it is large; with int8, the ranges too.
 
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> arrays by name
         """
-        height, width = photo.shape[:2]
-        size = measured_size(height, width, self._specs)
-        small = photo if size == (height, width) else resize(photo, size)
-        return self._painter.measure(to_x(small))
+        small = self._small(photo)
+        statistics = self._painter.measure(to_x(small))
+        if self._eight_bits:
+            self._brush.calibrate(small, statistics)
+        return statistics
+
+    def measure(self, photo: Pixels) -> Arrays:
+        """The statistics alone, of another photo in the ranges of the one that was prepared."""
+        return self._painter.measure(to_x(self._small(photo)))
 
     def paint(self, photo: Pixels, statistics: Arrays | None = None) -> Pixels:
         """The painting of a photo, on its own statistics unless others are given.
@@ -66,4 +83,8 @@ class Painting:
         """
         height, width = photo.shape[:2]
         plan = self.plan(height, width)
-        return self._brush.paint(photo, statistics or self.measure(photo), plan)
+        if statistics is None:
+            statistics = self.prepare(photo)
+        if len(plan.rows) * len(plan.columns) > 1:
+            self._painter.release()
+        return self._brush.paint(photo, statistics, plan)

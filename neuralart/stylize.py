@@ -66,6 +66,7 @@ class Dials:
             share=self._share if stage > 1 else 1.0,
             tile=config.tile,
             max_memory=config.max_memory,
+            precision=config.precision,
         )
 
     def paint(self, photo: Picture) -> Picture:

@@ -21,8 +21,11 @@ FRAME_PX = 32
 # Statistics of a larger picture are measured on it shrunk to about this many pixels.
 MEASURED_PIXELS = 250_000
 
-# What Python, MXNet, OpenCV and a model hold before the first pixel is painted.
-BASE_BYTES = 260_000_000
+# What Python, MXNet, OpenCV, a model and oneDNN's kernels hold beside what is painted.
+BASE_BYTES = 250_000_000
+
+# Of a window's pixel in 8 bits, as blocks of float32 before and after, and in MXNet's and oneDNN's copies.
+COPIES_BYTES = 204
 
 FLOAT_BYTES = 4
 
@@ -94,25 +97,22 @@ def measured_size(height: int, width: int, specs: Sequence[Generator]) -> tuple[
 
 
 def pixel_bytes(specs: Sequence[Generator]) -> float:
-    """Bytes of working memory for each pixel of a window: what is held where most is held at once.
+    """Bytes of working memory for each pixel of a window; within a quarter of what was measured.
 
-    That is a layer's input and output, a copy of the larger in the order that the layer computes in, the
-    outputs that a later skip adds, and the picture before and after the stage.
+    MXNet's plan of memory has the input and output of the largest layer, and takes the outputs that a later
+    skip adds twice. Beside it lie the window itself in several forms and a copy of a layer's output in
+    another order.
     """
     most = 0.0
     for spec in specs:
-        last_use = {layer.add: i for i, layer in enumerate(spec.layers) if layer.add}
-        kept: dict[str, float] = {}
-        before, scale = float(RGB), 1.0
-        for i, layer in enumerate(spec.layers):
+        sources = {layer.add for layer in spec.layers if layer.add}
+        scale, largest, held = 1.0, 0.0, 0.0
+        for layer in spec.layers:
             scale *= layer.stride**2 if layer.op == "deconv" else 1 / layer.stride**2
-            after = layer.channels * scale
-            most = max(most, before + after + max(before, after) + sum(kept.values()))
-            if layer.name in last_use:
-                kept[layer.name] = after
-            kept = {name: held for name, held in kept.items() if last_use[name] > i}
-            before = after
-    return (most + 4 * RGB) * FLOAT_BYTES
+            largest = max(largest, layer.channels * scale)
+            held += layer.channels * scale if layer.name in sources else 0
+        most = max(most, largest + held)
+    return 2 * most * FLOAT_BYTES + COPIES_BYTES
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ class Painter:
 
         Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
         """
+        if not self._norm_names:
+            return {}
         outputs = self._forward(_framed(x), self._params, measure=True)
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, outputs[0::2], outputs[1::2], strict=True):
@@ -103,6 +105,10 @@ class Painter:
         rows, columns = slice(FRAME_PX, FRAME_PX + height), slice(FRAME_PX, FRAME_PX + width)
         return [out[:, :, rows, columns] for out in outputs]
 
+    def release(self) -> None:
+        """Give the memory of the bound graphs back; the next call binds them anew."""
+        self._modules.clear()
+
     def _forward(self, x: X, params: Arrays, *, measure: bool) -> list[Any]:
         exact = all(size % self._multiple == 0 for size in x.shape[2:])
         module = self._modules.get((measure, exact))
@@ -119,14 +125,20 @@ class Painter:
         outputs = compose(mx.sym.Variable("x"), self._specs, norms, any_size=not exact)
         if measure:
             outputs = [out for pair in norms.statistics.values() for out in pair]
+        symbol = mx.sym.Group(outputs)
         module = mx.mod.Module(
-            mx.sym.Group(outputs),
+            symbol,
             data_names=["x"],
             label_names=None,
             context=self._context,
             logger=log,
         )
-        # Bound for training, oneDNN does not fold moving statistics into the convolutions.
-        module.bind(data_shapes=[("x", shape)], for_training=measure)
+        gradients: str | dict[str, str] = "null"
+        if measure:
+            # With a gradient to make, oneDNN does not fold moving statistics into the convolutions; that
+            # of the last layer alone keeps the other layers' outputs from being held for it.
+            gradients = dict.fromkeys(symbol.list_arguments(), "null")
+            gradients[self._norm_names[-1].removesuffix("_norm") + "_weight"] = "write"
+        module.bind(data_shapes=[("x", shape)], for_training=measure, grad_req=gradients)
         module.init_params(initializer=mx.init.Zero())
         return module

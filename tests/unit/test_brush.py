@@ -9,6 +9,7 @@ import pytest
 from test_chain import LITTLE, lively
 
 from neuralart.engine import mx
+from neuralart.errors import ConfigError
 from neuralart.folding import can_fold, from_blocks, to_blocks
 from neuralart.images import Image, to_image, to_x
 from neuralart.modules.brush import Brush, window_of
@@ -115,15 +116,36 @@ def test_sixteen_bits_paint_as_eight_do() -> None:
     assert len(np.unique(sixteen)) > 256
 
 
-def test_another_photo_takes_its_own_statistics() -> None:
-    specs = [FOLDED]
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_another_photo_takes_its_own_statistics(kind: str) -> None:
+    """A Module that is bound once went on with the weights of the first statistics."""
+    specs = [GENERATORS[kind]]
     params = lively(specs)
     painter, brush = Painter(specs, params, mx.cpu()), Brush(specs, params, mx.cpu())
-    for image in (noise(24, 32), noise(32, 24) // 3):
-        statistics = painter.measure(to_x(image))
-        want = to_image(painter.paint(to_x(image), statistics)[-1])
-        got = brush.paint(image, statistics, plan_tiles(*image.shape[:2], specs))
+    image = noise(24, 32)
+    x = to_x(image)
+    for other in (image, image // 3, 255 - image // 4):
+        statistics = painter.measure(to_x(other))
+        want = to_image(painter.paint(x, statistics)[-1])
+        got = brush.paint(image, statistics, plan_tiles(24, 32, specs))
         assert abs(got.astype(int) - want).max() <= 1
+
+
+def test_eight_bits_paint_nearly_the_same() -> None:
+    specs = [GENERATORS["conv"], GENERATORS["deconv"]]
+    params, image = lively(specs), noise(64, 96) // 2 + 64
+    statistics = Painter(specs, params, mx.cpu()).measure(to_x(image))
+    plan = plan_tiles(64, 96, specs)
+    exact = Brush(specs, params, mx.cpu()).paint(image, statistics, plan)
+    brush = Brush(specs, params, mx.cpu(), eight_bits=True)
+    brush.calibrate(image, statistics)
+    difference = brush.paint(image, statistics, plan).astype(float) - exact
+    assert 0 < (difference**2).mean() ** 0.5 < 8
+
+
+def test_eight_bits_need_a_chain_that_folds() -> None:
+    with pytest.raises(ConfigError, match="--precision int8"):
+        Brush([PLAIN], lively([PLAIN]), mx.cpu(), eight_bits=True)
 
 
 @pytest.mark.parametrize("edge", [1, 2])
