@@ -346,11 +346,13 @@ class OptimizeConfig:
     style_weight: float = option(
         20.0, help="Weight of each style layer.", unit="W", range=(0, None)
     )
-    content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
+    content_weight: float = option(0.5, help="Weight of the content.", unit="W", range=(0, None))
     content_layer: str = option(
         CONTENT_LAYER, help="VGG layer of the content, as relu4_2 or conv4_2.", unit="LAYER"
     )
-    tv_weight: float = option(5.0, help="Weight of the total variation.", unit="W", range=(0, None))
+    tv_weight: float = option(
+        20.0, help="Weight of the total variation.", unit="W", range=(0, None)
+    )
     preserve_colors: bool = option(
         False, help="Paint in light and dark only, in the photo's colours."
     )
@@ -370,7 +372,10 @@ class OptimizeConfig:
 class EvaluateConfig:
     """``neuralart evaluate``."""
 
-    data: Path = option(help="Folder of photos to measure on, read recursively.", unit="FOLDER")
+    data: Path = option(
+        help="Folder of photos to measure on, read recursively; or a file that `neuralart pack` made of one.",
+        unit="FOLDER|FILE.rec",
+    )
     held_out: bool = option(
         False,
         help="Only the photos that training kept out, where --data is the folder it learned on.",
@@ -432,7 +437,8 @@ def command_line(options: Mapping[str, Any]) -> str:
     words = ["neuralart train"]
     for field_ in dataclasses.fields(TrainConfig):
         value = options.get(field_.name, field_.default)
-        if not field_.metadata or value == field_.default:
+        same = field_.name in ("device", "threads")  # of the machine, not of the style
+        if not field_.metadata or same or value == field_.default:
             continue
         words.append(f"--{field_.name.replace('_', '-')}")
         if value is not True:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuralart import engine
 from neuralart.checkpoint import RunFolder
@@ -34,7 +35,8 @@ from neuralart.images import (
     write_image,
 )
 from neuralart.measure import (
-    border_errors,
+    border_error,
+    border_profiles,
     checkerboard,
     iterations_to_reach,
     mean_losses,
@@ -61,7 +63,7 @@ class Measured:
     losses: list[Losses]
     optimiser: list[float]
     checkerboard: list[float]
-    border: list[float]
+    border: list[npt.NDArray[np.float64]]
     pictures: list[Image]
 
     def iterations(self, stage: int) -> float:
@@ -163,7 +165,7 @@ def _measure(
         losses,
         optimiser,
         [checkerboard(to_x(to_image(x))) for x in [x0, *xs]],
-        border_errors(whole, cut, x0, statistics),
+        border_profiles(whole, cut, x0, statistics),
         [square, *map(to_image, xs), *([picture] if config.iterations else [])],
     )
 
@@ -193,7 +195,7 @@ def _means(rows: Sequence[Measured], painting: Image, iterations: int) -> dict[s
         "style_left": {name: row["style"] / losses["photo"]["style"] for name, row in losses.items()},
         "checkerboard": grain,
         "border_error": {
-            name: float(np.mean([row.border[stage] for row in rows]))
+            name: border_error([row.border[stage] for row in rows])
             for stage, name in enumerate(list(losses)[1:])
         },
     }  # fmt: skip

@@ -10,7 +10,7 @@ from neuralart.files import write_aside
 from neuralart.images import decode_image, encode_image
 from neuralart.model import Model, load_model
 from neuralart.shipped import find_model, shipped
-from neuralart.tables import evaluation_heading, evaluation_table, number, table
+from neuralart.tables import equivalent, evaluation_heading, evaluation_table, number, table
 
 
 def list_models() -> str:
@@ -27,7 +27,7 @@ def list_models() -> str:
                 f"{model.card.get('multiply_adds_per_pixel', 0):,}",
                 number(losses.get("content")),
                 number(losses.get("total")),
-                number(held_out.get("iterations", {}).get(f"x{len(model.specs)}"), 0),
+                equivalent(held_out, f"x{len(model.specs)}"),
                 f"{path.stat().st_size / 1e6:.1f} MB",
             ]
         )

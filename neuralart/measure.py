@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -57,15 +57,16 @@ def checkerboard(x: X) -> float:
     return float((rows.sum(axis=1) + columns.sum(axis=1) - corner).mean())
 
 
-def border_errors(whole: Painter, cut: Painter, x0: X, statistics: Arrays) -> list[float]:
-    """How strong the marks along the border are, for each stage, in 0..255 units.
+def border_profiles(
+    whole: Painter, cut: Painter, x0: X, statistics: Arrays
+) -> list[npt.NDArray[np.float64]]:
+    """What the end of a picture does to its painting, after each stage, in 0..255 units.
 
     The photo's middle is painted by itself and as a part of the whole, on the same statistics: away
-    from the border the two are equal. What differs is averaged along each side, so that a line or a
-    frame counts and strokes that merely turned out otherwise do not; the result is its root mean
-    square over sides, channels and the outer `BORDER_PX` pixels.
+    from the border the two are equal. What differs is averaged along each side.
 
-    Shape:  x0 (1, 3, H, W), H and W at least 64; ``whole`` and ``cut`` are painters of the same chain
+    Shape:  x0 (1, 3, H, W), H and W at least 64 -> (4 sides, 3, pixels from the border); ``whole`` and
+            ``cut`` are painters of the same chain
     """
     inset = tuple(slice(size // 64 * 8, size - size // 64 * 8) for size in x0.shape[2:])
     middle = (slice(None), slice(None), *inset)
@@ -74,18 +75,25 @@ def border_errors(whole: Painter, cut: Painter, x0: X, statistics: Arrays) -> li
         cut.paint(np.ascontiguousarray(x0[middle]), statistics),
         strict=True,
     )
-    return [_frame(part - x[middle]) for x, part in pairs]
+    return [_sides(part - x[middle]) for x, part in pairs]
 
 
-def _frame(difference: X) -> float:
+def _sides(difference: X) -> npt.NDArray[np.float64]:
     depth = min(BORDER_PX, min(difference.shape[2:]) // 2)
     profiles: list[npt.NDArray[np.float64]] = []
     for picture in (difference[0], difference[0].transpose(0, 2, 1)):
         lines = picture.mean(axis=2, dtype=np.float64)  # (3, rows)
         profiles += [lines[:, :depth], lines[:, ::-1][:, :depth]]
-    return float(np.sqrt(np.mean(np.square(profiles))))
+    return np.stack(profiles)
 
 
-def share(losses: Mapping[str, Losses], name: str) -> float:
-    """What is left after a stage of the photos' distance to the style, 0..1."""
-    return losses[name]["style"] / losses["photo"]["style"]
+def border_error(profiles: Sequence[npt.NDArray[np.float64]]) -> float:
+    """How strong the marks along the border are, of one stage over photos, in 0..255 units.
+
+    A line or a frame is the same on every side of every photo; strokes that turned out otherwise are
+    not. So: the mean over sides and photos, its chance part taken off, as a root mean square over
+    channels and the outer `BORDER_PX` pixels.
+    """
+    sides = np.concatenate(profiles)
+    chance = sides.var(axis=0, ddof=1) / len(sides)
+    return float(np.sqrt(max(0.0, np.mean(sides.mean(axis=0) ** 2 - chance))))

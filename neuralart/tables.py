@@ -38,6 +38,14 @@ def evaluation_heading(result: Mapping[str, Any]) -> str:
     return text
 
 
+def equivalent(result: Mapping[str, Any], name: str) -> str:
+    """Iterations of the optimiser that reach the total after a stage, if they were counted."""
+    if name not in result.get("iterations", {}):
+        return "-"
+    iterations = result["iterations"][name]
+    return f"> {result['iterations_limit']}" if iterations is None else f"{iterations:g}"
+
+
 def evaluation_table(result: Mapping[str, Any]) -> str:
     """Means over photos, of the photos themselves and after each stage.
 
@@ -53,10 +61,7 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
     }
     columns["style left"] = {name: f"{row['style'] / start:.1%}" for name, row in losses.items()}
     if "iterations" in result:
-        more = f"> {result['iterations_limit']}"
-        columns["iterations"] = {
-            name: more if n is None else f"{n:g}" for name, n in result["iterations"].items()
-        }
+        columns["iterations"] = {name: equivalent(result, name) for name in losses}
     if "checkerboard" in result:
         grain = result["checkerboard"]
         columns["checkerboard"] = {name: number(grain[name] / grain["painting"]) for name in losses}

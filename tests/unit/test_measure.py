@@ -13,7 +13,13 @@ from conftest import picture
 from neuralart.engine import mx
 from neuralart.features import Features
 from neuralart.images import to_x
-from neuralart.measure import border_errors, checkerboard, iterations_to_reach, mean_losses
+from neuralart.measure import (
+    border_error,
+    border_profiles,
+    checkerboard,
+    iterations_to_reach,
+    mean_losses,
+)
 from neuralart.model import load_model
 from neuralart.modules import painter as painter_module
 from neuralart.modules.perceptual import LossWeights, Perceptual
@@ -58,18 +64,20 @@ def test_means_over_photos() -> None:
 def test_a_painter_without_a_frame_leaves_a_border(
     run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, x0 = load_model(run_dir), to_x(picture(0, 128, 128))
+    model = load_model(run_dir)
+    photos = [to_x(picture(seed, 128, 128)) for seed in range(3)]
 
     def errors() -> list[float]:
         whole, cut = model.painter(mx.cpu()), model.painter(mx.cpu())
-        return border_errors(whole, cut, x0, whole.measure(x0))
+        profiles = [border_profiles(whole, cut, x0, whole.measure(x0)) for x0 in photos]
+        return [border_error(stage) for stage in zip(*profiles, strict=True)]
 
     framed = errors()
     monkeypatch.setattr(painter_module, "FRAME_PX", 0)
     monkeypatch.setattr(painter_module, "_framed", lambda x: x)
     bare = errors()
     assert len(framed) == len(bare) == 2
-    assert all(0 <= a < b for a, b in zip(framed, bare, strict=True))
+    assert all(0 <= a < b for a, b in zip(framed, bare, strict=True)), (framed, bare)
 
 
 def test_adam_is_kingma_and_bas(tiny_features: Features) -> None:
