@@ -141,22 +141,32 @@ class RunFolder:
             )
         return None
 
+    def portable(self) -> dict[str, bytes]:
+        """The files, by their paths in the run, that another machine needs to go on with it."""
+        files = [self._config, *self._list()]
+        return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in files}
+
     def _list(self) -> list[Path]:
         return sorted(self._checkpoints.glob("*-*.zip"))
 
 
 def check_same(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
     """Raise RunError if a run that is to go on began with other options or inputs."""
-    changed = sorted(key for key in now.keys() | then.keys() if now.get(key) != then.get(key))
+    changed = differences(now, then)
     if changed:
-        key = changed[0]
         raise RunError(
             f"--resume: the run's {what} differ: {', '.join(changed)} "
-            f"(now {_short(now.get(key))}, then {_short(then.get(key))}); "
+            f"(now {short(now.get(changed[0]))}, then {short(then.get(changed[0]))}); "
             "use the same, or start anew with --overwrite"
         )
 
 
-def _short(value: Any) -> str:
+def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """The keys under which they have other values."""
+    return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+
+
+def short(value: Any) -> str:
+    """A value for a message."""
     text = str(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -17,6 +17,7 @@ from neuralart import __version__
 from neuralart.config import (
     EvaluateConfig,
     ExportConfig,
+    LaunchConfig,
     OptimizeConfig,
     PackConfig,
     StylizeConfig,
@@ -65,8 +66,25 @@ def train(**options: Any) -> None:
             "not how good a style can be",
             err=True,
         )
+    if config.dry_run:
+        from neuralart.cost import cost
+
+        for line in cost(config):
+            click.echo(line)
+        return
     model, _ = run(config)
     click.echo(model)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@options_of(LaunchConfig)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TRAIN]")
+def launch(arguments: tuple[str, ...], **options: Any) -> None:
+    """Train by several processes, here or on several machines."""
+    config = LaunchConfig(**options)
+    from neuralart.launch import launch as run
+
+    run(config, arguments)
 
 
 @main.command()

@@ -81,7 +81,9 @@ class TrainConfig:
         "in 2016, or true back-propagation (all stages at once).",
         choices=("own", "suffix_sum", "through"),
     )
-    steps: int = option(400, help="Photos that each stage learns on.", unit="N", range=(1, None))
+    steps: int = option(
+        400, help="Steps of each stage, of --batch photos.", unit="N", range=(1, None)
+    )
     minutes: float | None = option(
         None,
         help="Time for the whole training instead of --steps.",
@@ -135,8 +137,28 @@ class TrainConfig:
     sheet_every: int = option(
         250, help="Steps between contact sheets.", unit="N", range=(1, None), same_result=True
     )
-    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
+    device: str = option(
+        "cpu", help="Where to compute: cpu, gpu:0, or several as gpu:0,1,2,3.", unit="DEVICE"
+    )
+    batch: int | None = option(
+        None,
+        help="Photos of a step, on all devices and machines; by default one on each device.",
+        unit="N",
+        range=(1, 4096),
+    )
+    kvstore: str = option(
+        "local",
+        help="Where several devices add up: in memory, on a GPU (device), or over several machines "
+        "(dist_sync, which `neuralart launch` starts).",
+        choices=("local", "device", "dist_sync"),
+        same_result=True,
+    )
     threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+    dry_run: bool = option(
+        False,
+        help="Say what it would cost, as measured on a few steps, and write nothing.",
+        same_result=True,
+    )
     resume: bool = option(
         False, help="Go on with the run in --out where it stopped.", same_result=True
     )
@@ -163,6 +185,27 @@ class TrainConfig:
             if f.metadata and not f.metadata["same_result"] and f.name != "out"
         }
         return options | {"generators": [spec.to_dict() for spec in self.specs()]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchConfig:
+    """``neuralart launch``."""
+
+    hosts: Path | None = option(
+        None, help="File of machines, a name that ssh knows on each line.", unit="FILE"
+    )
+    workers: int = option(
+        2, help="Processes on this machine, without --hosts.", unit="N", range=(1, 64)
+    )
+    servers: int | None = option(
+        None, help="Processes that add up; by default one on each machine.", unit="N", range=(1, 64)
+    )
+    address: str | None = option(
+        None, help="This machine's address as the others see it; by default found.", unit="ADDRESS"
+    )
+    port: int | None = option(
+        None, help="Port of the scheduler here; by default a free one.", unit="N", range=(1, 65535)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

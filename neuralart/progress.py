@@ -32,14 +32,21 @@ class Progress:
     """One bar over all steps of a run, with time left and the losses, and one JSON line now and then."""
 
     def __init__(
-        self, metrics: Path | None, metrics_bytes: int, done: int, total: int, unit: str = "step"
+        self,
+        metrics: Path | None,
+        metrics_bytes: int,
+        done: int,
+        total: int,
+        unit: str = "step",
+        quiet: bool = False,
     ) -> None:
         """Go on after ``metrics_bytes`` of the file: what a killed run wrote past its checkpoint goes."""
         self._path = metrics
         with self._writing():
             self._file: IO[bytes] = metrics.open("ab") if metrics else io.BytesIO()
             self._file.truncate(metrics_bytes)
-        self._bar = counting(total, done, unit)
+        self._quiet = quiet
+        self._bar = counting(total, done, unit, quiet)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -70,7 +77,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line on stderr, above the bar."""
-        self._bar.write(line, file=sys.stderr)
+        if not self._quiet:
+            self._bar.write(line, file=sys.stderr)
 
     def rewind(self, done: int, metrics_bytes: int) -> None:
         """Go back to an earlier step."""
@@ -118,8 +126,13 @@ def say(line: str | bytes, *, error: bool = False) -> None:
         stream.flush()
 
 
-def counting(total: int, done: int, unit: str) -> Any:
+def counting(total: int, done: int, unit: str, quiet: bool = False) -> Any:
     """A bar on stderr to count with: a context with ``update(n)``; silent where stderr is no terminal."""
     return tqdm(
-        total=total, initial=done, unit=unit, file=sys.stderr, disable=None, dynamic_ncols=True
+        total=total,
+        initial=done,
+        unit=unit,
+        file=sys.stderr,
+        disable=quiet or None,
+        dynamic_ncols=True,
     )

@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import math
+import json
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,17 @@ from neuralart.images import (
 )
 from neuralart.model import LICENCE, Model, average, load_model
 from neuralart.modules.chain import Chain, initial_params
+from neuralart.modules.cluster import Cluster, PeersGoneError
 from neuralart.modules.painter import Painter, unshare
 from neuralart.modules.perceptual import LossWeights, Perceptual
+from neuralart.modules.step import TINY_LOSS, batch_gradients, take_step
 from neuralart.photos import Photos
 from neuralart.progress import REPORT_EVERY, Progress
 from neuralart.schedule import JOINT, Phase, plan
 from neuralart.shipped import find_model
 from neuralart.signals import deferred_signals
 from neuralart.symbols.vgg import STYLE_LAYERS
+from neuralart.team import batch_places, check_alike, leaders, own_folder, share_run
 
 JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experiments.md)
 MOST_ROLLBACKS = 3
@@ -53,7 +57,6 @@ THUMBNAIL_PX = 96
 TIMED_STEPS = 4
 PHOTO_STYLE = 70.0  # what the photos' own distance to a painting counts in the balanced loss
 BALANCED_ON = 16  # photos
-TINY_LOSS = 1e-6  # keeps a photo that is the painting itself from a division by 0
 TRAINING_SHARE = 0.92  # of --minutes; the rest is start, contact sheets and evaluation
 
 
@@ -63,19 +66,22 @@ class Training:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.specs = config.specs()
-        self.run = RunFolder(config.run_folder())
         if config.resume and config.overwrite:
             raise ConfigError(
                 "--resume goes on with a run and --overwrite replaces it; give one of them"
             )
-        self.run.check_free(resume=config.resume, overwrite=config.overwrite)
-        self.context = engine.device(config.device)
+        RunFolder(config.run_folder()).check_free(resume=config.resume, overwrite=config.overwrite)
+        self.contexts = engine.devices(config.device)
+        self.context = self.contexts[0]
+        self.cluster = Cluster(config.kvstore, len(self.contexts))
+        self.run = RunFolder(own_folder(config.run_folder(), self.cluster))
+        self.batch, self.places = batch_places(config, self.cluster, len(self.contexts))
         self.params = self._first_params()
         style = read_image(config.style)
         self.painting = resize_shorter_edge(style, config.style_scale)
         self.thumbnail = encode_image(resize_shorter_edge(style, THUMBNAIL_PX), ".png")
         self.features = load_features(config.features)
-        self.photos = Photos(config.data, config.crop, config.seed, config.holdout)
+        self.photos = Photos(config.data, config.crop, config.seed, config.holdout, self.batch)
         style_x = to_x(self.painting)
         self.weights = LossWeights(
             self._balanced(style_x) if config.style_weight is None else config.style_weight,
@@ -83,7 +89,7 @@ class Training:
             config.tv_weight,
         )
         self.perceptual = Perceptual(
-            self.features, self.weights, self.context, config.content_layer
+            self.features, self.weights, self.contexts, config.content_layer
         )
         self.perceptual.set_style(style_x)
         self.state = State()
@@ -130,11 +136,14 @@ class Training:
             "start_sha256": self.start_sha256,
             "photos": self.photos.count,
             "photos_sha256": self.photos.digest,
+            "batch": self.batch,
         }
         options = self.config.result_options()
-        record = self.run.read_record() if self.config.resume else None
+        check_alike(self.cluster, options, inputs)
+        record = share_run(self.cluster, self.run, self.config.resume)
         if record is None:
-            steps, joint_steps = self._steps_in_budget()
+            found = self.steps_in_budget() if self.cluster.leads else None
+            steps, joint_steps = leaders(self.cluster, found)
             record = {
                 "options": options, "inputs": inputs, "steps": steps, "joint_steps": joint_steps
             }  # fmt: skip
@@ -148,26 +157,30 @@ class Training:
         self.phases = plan(self.config, record["steps"], record["joint_steps"])
         self.photos.write_skipped(self.run.skipped)
 
-    def _steps_in_budget(self) -> tuple[int, int]:
+    def steps_in_budget(self) -> tuple[int, int]:
         """Steps for each stage and together: as said, or what --minutes has time for, as timed now."""
         config = self.config
         if config.minutes is None:
             return config.steps, config.joint_steps
-        _, x0 = next(self.photos.stream(0))
+        _, photos = next(self.photos.stream(0, self.places))
         phases = plan(config, steps=1, joint_steps=min(1, config.joint_steps))
-        seconds = {phase.name: self._seconds_per_step(phase, x0) for phase in phases}
+        seconds = {phase.name: self.seconds_per_step(phase, photos) for phase in phases}
         budget, joint = config.minutes * 60 * TRAINING_SHARE, seconds.pop(JOINT, None)
         each = budget / sum(seconds.values())
         if joint is None:
             return max(1, int(each)), 0
         return max(1, int(each * (1 - JOINT_SHARE))), max(1, int(budget * JOINT_SHARE / joint))
 
-    def _seconds_per_step(self, phase: Phase, x0: X) -> float:
+    def seconds_per_step(self, phase: Phase, photos: X) -> float:
+        """Measured on `TIMED_STEPS` steps with these photos, which change nothing."""
         chain = self.chain(phase)
-        self._losses_and_gradients(chain, phase, x0)  # the first one sets up memory
+        scored = self._scored(phase)
+        batch_gradients(self.perceptual, chain, photos, scored)  # the first one sets up memory
         begin = time.perf_counter()
         for _ in range(TIMED_STEPS):
-            self._losses_and_gradients(chain, phase, x0)
+            batch_gradients(self.perceptual, chain, photos, scored)
+            if self.cluster.workers == 1:  # others are not timing
+                chain.update(0.0)
         engine.settle()
         return (time.perf_counter() - begin) / TIMED_STEPS
 
@@ -177,9 +190,11 @@ class Training:
             self.params,
             phase.trained,
             self.config.crop,
-            self.context,
+            self.contexts,
             coupling=phase.coupling,
             share_weights=self.config.share_weights,
+            batch=self.batch,
+            add_up=self.cluster.sum,
         )
         chain.set_optimiser_arrays(self.optimiser, self.state.step)
         return chain
@@ -196,20 +211,6 @@ class Training:
         lot = np.random.default_rng([self.config.seed, self.state.step])
         return {int(lot.choice(earlier)), last}
 
-    def _losses_and_gradients(
-        self, chain: Chain, phase: Phase, x0: X
-    ) -> dict[int, tuple[dict[str, float], X]]:
-        """Forward and backward through the chain; the losses and gradients of the scored stages."""
-        self.perceptual.set_content(x0)
-        xs = chain.forward(x0)
-        scores = {k: self.perceptual.score(xs[k]) for k in sorted(self._scored(phase))}
-        nothing = np.zeros_like(x0)
-        gradients = {
-            k: d_x / np.float32(loss["total"] + TINY_LOSS) for k, (loss, d_x) in scores.items()
-        }
-        chain.backward([gradients.get(k, nothing) for k in phase.trained])
-        return scores
-
     def learn(self, phase: Phase, progress: Progress, interrupts: list[int]) -> None:
         """Train the phase's stages from where the state stands to the phase's end."""
         while True:
@@ -223,32 +224,41 @@ class Training:
         begin = time.perf_counter() - self.state.seconds
         if self.state.step == 0:
             self.save(chain, progress)
-        photos = self.photos.stream(self.state.position)
+        photos = self.photos.stream(self.state.position, self.places)
         while self.state.step < phase.steps:
-            position, x0 = next(photos)
-            scores = self._losses_and_gradients(chain, phase, x0)
-            if not all(math.isfinite(x["total"]) and _finite(d_x) for x, d_x in scores.values()):
-                raise _NotFiniteError
+            position, mine = next(photos)
             rate = phase.rate_at(self.state.step) * self.state.rate_scale
-            chain.update(rate)
+            try:
+                outcome = take_step(
+                    self.perceptual, chain, mine, self._scored(phase), self.cluster, self.batch
+                )
+                if not outcome.finite:
+                    raise _NotFiniteError
+                chain.update(rate)
+            except PeersGoneError:
+                self.save(chain, progress)
+                raise self._stopped(phase, interrupts, "other workers are gone; ") from None
             self.state = dataclasses.replace(
                 self.state,
                 step=self.state.step + 1,
                 position=position,
                 seconds=time.perf_counter() - begin,
             )
-            self.report(phase, progress, rate, {k: x for k, (x, _) in scores.items()})
+            self.report(phase, progress, rate, outcome.losses)
             last = self.state.step == phase.steps
-            if last or interrupts or self.state.step % self.config.save_every == 0:
+            if last or outcome.interrupted or self.state.step % self.config.save_every == 0:
                 self.save(chain, progress)
-            if interrupts:
-                raise Interrupted(
-                    f"stopped after step {self.state.step} of {phase.name}, saved in {self.run.path}; "
-                    "run the same command with --resume to go on",
-                    interrupts[0],
-                )
+            if outcome.interrupted:
+                raise self._stopped(phase, interrupts)
             if last or self.state.step % self.config.sheet_every == 0:
                 self.write_sheet(chain)
+
+    def _stopped(self, phase: Phase, interrupts: list[int], why: str = "") -> Interrupted:
+        return Interrupted(
+            f"{why}stopped after step {self.state.step} of {phase.name}, saved in {self.run.path}; "
+            "run the same command with --resume to go on",
+            interrupts[0] if interrupts else signal.SIGTERM,
+        )
 
     def report(
         self, phase: Phase, progress: Progress, rate: float, losses: dict[int, dict[str, float]]
@@ -260,7 +270,7 @@ class Training:
                 {
                     "phase": phase.name,
                     "step": self.state.step,
-                    "photos": self.state.position,
+                    "photos": self.state.position * self.batch,
                     "seconds": round(self.state.seconds, 2),
                     "rate": rate,
                     "losses": named,
@@ -301,7 +311,7 @@ class Training:
     def write_sheet(self, chain: Chain) -> None:
         """Photo, x1 .. xk in a row, for a few photos."""
         rows = [
-            [sample, *(to_image(x) for x in chain.forward(to_x(sample)))]
+            [sample, *(to_image(x) for x in chain.paint(to_x(sample)))]
             for sample in self.photos.samples
         ]
         name = f"{self.state.phase}-{self.state.step:08d}.png"
@@ -310,6 +320,9 @@ class Training:
 
     def finish_phase(self) -> None:
         """Step to the next phase, with Adam's moments at zero."""
+        for skipped in self.cluster.gather(json.dumps(self.photos.skipped).encode()):
+            self.photos.skipped |= json.loads(skipped)
+        self.photos.write_skipped(self.run.skipped)
         self.state = dataclasses.replace(self.state, phase=self.state.phase + 1, step=0)
         self.optimiser = {}
 
@@ -385,20 +398,42 @@ def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
     anything is written, RunError if the losses stay not finite, Interrupted on SIGINT and SIGTERM.
     """
     training = Training(config)
-    training.start()
+    try:
+        training.start()
+        evaluation = _train(training)
+        training.cluster.close()
+    except PeersGoneError:
+        training.cluster.abandon(128 + signal.SIGTERM)
+        raise Interrupted(
+            f"other workers are gone; the last checkpoint is in {training.run.path}; "
+            "run the same command with --resume to go on",
+            signal.SIGTERM,
+        ) from None
+    except BaseException as error:
+        training.cluster.abandon(getattr(error, "exit_code", 1))
+        raise
+    return training.run.model, evaluation
+
+
+def _train(training: Training) -> dict[str, Any]:
     total = sum(phase.steps for phase in training.phases)
     progress = Progress(
-        training.run.metrics, training.state.metrics_bytes, training.steps_done(), total
+        training.run.metrics,
+        training.state.metrics_bytes,
+        training.steps_done(),
+        total,
+        quiet=not training.cluster.leads,
     )
     evaluation: dict[str, Any] = {}
     with contextlib.closing(progress), deferred_signals() as interrupts:
+        training.cluster.interrupts = interrupts
         while training.state.phase < len(training.phases):
             phase = training.phases[training.state.phase]
             training.learn(phase, progress, interrupts)
             evaluation = training.write_model(phase.trained[-1] + 1)
             progress.say(_summary(phase.name, evaluation))
             training.finish_phase()
-    return training.run.model, evaluation
+    return evaluation
 
 
 def _summary(name: str, evaluation: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.engine import mx, settle
+from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
 from neuralart.images import X
@@ -57,19 +58,32 @@ class Stage:
     """
 
     def __init__(
-        self, spec: Generator, name: str, shape: tuple[int, ...], context: Any, input_gradient: bool
+        self,
+        spec: Generator,
+        name: str,
+        shape: tuple[int, ...],
+        contexts: Sequence[Any],
+        input_gradient: bool,
+        batch: int,
     ) -> None:
         self.module = mx.mod.Module(
             generator(mx.sym.Variable("x"), spec, name),
             data_names=["x"],
             label_names=None,
-            context=context,
+            context=list(contexts),
             logger=log,
         )
-        self.module.bind(data_shapes=[("x", shape)], inputs_need_grad=input_gradient)
-        self.context = context
+        # A batch larger than the devices is learned from in turns, which add up.
+        self.adds_up = batch > shape[0]
+        self.module.bind(
+            data_shapes=[("x", shape)],
+            inputs_need_grad=input_gradient,
+            grad_req=dict.fromkeys(self.module._param_names, "add" if self.adds_up else "write"),
+        )
+        self.contexts = contexts
         self.input_gradient = input_gradient
-        self.adam = mx.optimizer.Adam(rescale_grad=1.0)
+        self.batch = batch
+        self.adam = mx.optimizer.Adam(rescale_grad=1 / shape[0])
 
     def forward(self, x: X) -> X:
         self.module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=True)
@@ -85,40 +99,69 @@ class Stage:
 
     def start_optimiser(self) -> None:
         self.module.init_optimizer(kvstore=None, optimizer=self.adam)
+        self.adam.rescale_grad = (
+            1 / self.batch
+        )  # only now: Module warns of one that is not its own idea
+        self.forget()
 
-    # Module offers no public way to gradients of parameters, and its saved optimiser states are a
-    # pickle, so these three look inside (mxnet 1.9.1: module.py, executor_group.py, optimizer.py).
+    def update(self, rate: float) -> None:
+        """One step of Adam on every device, all of which have the same gradients."""
+        self.adam.lr = rate
+        self.module.update()
+        self.forget()
 
-    def gradients(self) -> dict[str, Any]:
-        gradients: dict[str, Any] = self.module._exec_group.execs[0].grad_dict
-        return {name: gradients[name] for name in self.module._param_names}
+    def forget(self) -> None:
+        """Let the gradients of the next batch begin at zero."""
+        for gradient in itertools.chain(*self.gradients().values()) if self.adds_up else ():
+            gradient[:] = 0
+
+    # Module offers no public way to gradients of parameters, its get_params is a mean over devices, which
+    # rounds, and its saved optimiser states are a pickle, so these look inside (mxnet 1.9.1: module.py,
+    # executor_group.py, model.py, optimizer.py).
+
+    def gradients(self) -> dict[str, list[Any]]:
+        """Of every parameter, on every device."""
+        executors = self.module._exec_group.execs
+        return {name: [e.grad_dict[name] for e in executors] for name in self.module._param_names}
+
+    def params(self) -> Arrays:
+        values = self.module._exec_group.execs[0].arg_dict
+        return {name: values[name].asnumpy() for name in self.module._param_names}
 
     def optimiser_arrays(self) -> Arrays:
-        names, states = self.module._param_names, self.module._updater.states
+        states = self.module._updater.states
         arrays: Arrays = {}
-        for i, (mean, variance) in states.items():
-            arrays[f"{names[i]}.mean"] = mean.asnumpy()
-            arrays[f"{names[i]}.variance"] = variance.asnumpy()
+        for i, name in enumerate(self.module._param_names):
+            if i * len(self.contexts) in states:
+                mean, variance = states[i * len(self.contexts)]
+                arrays[f"{name}.mean"] = mean.asnumpy()
+                arrays[f"{name}.variance"] = variance.asnumpy()
         return arrays
 
     def set_optimiser_arrays(self, arrays: Arrays, updates: int) -> None:
         for i, name in enumerate(self.module._param_names):
-            if f"{name}.mean" in arrays:
-                self.module._updater.states[i] = (
-                    mx.nd.array(arrays[f"{name}.mean"], ctx=self.context),
-                    mx.nd.array(arrays[f"{name}.variance"], ctx=self.context),
+            if f"{name}.mean" not in arrays:
+                continue
+            for index, context in enumerate(self.contexts, start=i * len(self.contexts)):
+                self.module._updater.states[index] = (
+                    mx.nd.array(arrays[f"{name}.mean"], ctx=context),
+                    mx.nd.array(arrays[f"{name}.variance"], ctx=context),
                 )
-                self.module._updater.states_synced[i] = True
-                self.adam._index_update_count[i] = updates
+                self.module._updater.states_synced[index] = True
+                self.adam._index_update_count[index] = updates
         self.adam.num_update = updates
 
 
 class Chain:
     """The stages ``g0 .. g{n-1}``, of which ``trained`` learn and the others stay as they are.
 
-    Shape of every x: (1, 3, edge, edge). Parameters go in and out as arrays by name (``g0_conv0_weight``).
-    With ``share_weights`` all stages are one generator that paints again and again, and its parameters
-    are ``g0_``'s.
+    Shape of every x: (devices, 3, edge, edge), a photo on each device, where instance statistics are its own;
+    ``context`` is one device or a list. Parameters go in and out as arrays by name (``g0_conv0_weight``).
+    With ``share_weights`` all stages are one generator that paints again and again, and its parameters are
+    ``g0_``'s.
+
+    ``batch`` photos, here and on other machines, make a step: `backward` as often as it takes, then
+    `update`, before which ``add_up`` may give every gradient its sum over devices and machines.
     """
 
     def __init__(
@@ -131,18 +174,24 @@ class Chain:
         *,
         coupling: str = "own",
         share_weights: bool = False,
+        batch: int | None = None,
+        add_up: Callable[[dict[str, list[Any]]], None] | None = None,
     ) -> None:
         self.trained = tuple(trained)
         self.couple = COUPLINGS[coupling]
         self.share_weights = share_weights
-        shape = (1, 3, edge_px, edge_px)
+        self.add_up = add_up
+        contexts = context if isinstance(context, list) else [context]
+        self.devices = len(contexts)
+        shape = (self.devices, 3, edge_px, edge_px)
         self.stages = [
             Stage(
                 spec,
                 prefix(0 if share_weights else k),
                 shape,
-                context,
+                contexts,
                 input_gradient=coupling == "through" and k > self.trained[0],
+                batch=batch or self.devices,
             )
             for k, spec in enumerate(specs[: self.trained[-1] + 1])
         ]
@@ -172,33 +221,35 @@ class Chain:
             later = self.couple(d_x, later, later_input)
             later_input = self.stages[k].backward(later)
 
+    def paint(self, x: X) -> list[X]:
+        """x1 .. xk of one photo, (1, 3, edge, edge)."""
+        return [out[:1] for out in self.forward(np.repeat(x, self.devices, axis=0))]
+
     def update(self, rate: float) -> None:
         """One step of Adam at this learning rate."""
         first = self.stages[0]
         if self.share_weights:
             total = first.gradients()
             for stage in self.stages[1:]:
-                for name, gradient in stage.gradients().items():
-                    total[name] += gradient
+                for name, each in stage.gradients().items():
+                    for gradient, sum_of_all in zip(each, total[name], strict=True):
+                        sum_of_all += gradient
+                stage.forget()
+        if self.add_up:
+            self.add_up({k: v for stage in self._learning for k, v in stage.gradients().items()})
         for stage in self._learning:
-            stage.adam.lr = rate
-            stage.module.update()
+            stage.update(rate)
         if self.share_weights:
-            params = first.module.get_params()[0]
+            params = first.params()
             for stage in self.stages[1:]:
-                stage.module.set_params(params, {}, allow_missing=True)
+                set_params(stage.module, params)
 
     def params(self) -> Arrays:
         """The parameters of every stage by name."""
-        settle()
-        arrays: Arrays = {}
-        for stage in self.stages:
-            arrays.update({k: v.asnumpy() for k, v in stage.module.get_params()[0].items()})
-        return arrays
+        return {name: value for stage in self.stages for name, value in stage.params().items()}
 
     def optimiser_arrays(self) -> Arrays:
         """Adam's running moments by parameter name, ``.mean`` and ``.variance``."""
-        settle()
         return {k: v for stage in self._learning for k, v in stage.optimiser_arrays().items()}
 
     def set_optimiser_arrays(self, arrays: Arrays, updates: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuralart.engine import mx, settle
 from neuralart.features import Features
@@ -42,7 +43,11 @@ class LossWeights:
 
 
 class Perceptual:
-    """``set_style`` once, ``set_content`` for each photo, then ``score`` any picture of its size."""
+    """``set_style`` once, ``set_content`` for each photo, then ``score`` any picture of its size.
+
+    ``context`` is one or a list; of several, `set_content` and `score_each` take as many photos at a time,
+    one for each.
+    """
 
     def __init__(
         self,
@@ -52,7 +57,7 @@ class Perceptual:
         content_layer: str = CONTENT_LAYER,
     ) -> None:
         self.features = features
-        self.context = context
+        self.contexts = context if isinstance(context, list) else [context]
         x = mx.sym.Variable("x")
         styles, maps = style_maps(x, features.spec, [content_layer])
         self._grams = [gram(style) for style in styles]
@@ -71,8 +76,9 @@ class Perceptual:
             [mx.sym.BlockGrad(mx.sym.concat(*losses.values(), dim=0)), total]
         )
         self._targets: dict[str, Any] = {}
-        self._scorer: Any = None
-        self._content: Any = None
+        # By the number of pictures: all contexts have one each, or the first has one.
+        self._scorers: dict[int, Any] = {}
+        self._contents: dict[int, Any] = {}
 
     def set_style(self, x: X) -> None:
         """Take the Grams of a painting, (1, 3, H, W), as the style to reach."""
@@ -83,11 +89,11 @@ class Perceptual:
         )
 
     def set_content(self, x: X) -> None:
-        """Take the features of a photo, (1, 3, H, W), as the content to keep."""
-        if self._content is None:
-            self._content = self._bind(self._content_map, x.shape)
+        """Take the features of photos, (N, 3, H, W), as the content to keep."""
+        if len(x) not in self._contents:
+            self._contents[len(x)] = self._bind(self._content_map, x.shape)
         # A copy: the next forward overwrites the Module's output.
-        self._targets["target_content"] = _forward(self._content, x)[0].copy()
+        self._targets["target_content"] = _forward(self._contents[len(x)], x)[0].copy()
 
     def score(self, x: X) -> tuple[Losses, X]:
         """The losses of a picture against the style and the content that were set, and their gradient.
@@ -96,18 +102,30 @@ class Perceptual:
         The names are ``style_relu1_1`` ..., ``content``, ``tv``, all times their weights, their sum
         ``total``, and ``style``, the sum of the style layers'.
         """
+        (losses,), d_x = self.score_each(x)
+        return losses, d_x
+
+    def score_each(self, x: X) -> tuple[list[dict[str, float]], X]:
+        """What `score` gives, of as many pictures as photos were set.
+
+        Shape:   x (N, 3, H, W) -> N times losses by name; d_x (N, 3, H, W), each of its own ``total``
+        """
         labels = [(name, self._targets[name].shape) for name in self._label_names]
-        if self._scorer is None:
-            self._scorer = self._bind(self._symbol, x.shape, labels)
+        if len(x) not in self._scorers:
+            self._scorers[len(x)] = self._bind(self._symbol, x.shape, labels)
+        scorer = self._scorers[len(x)]
         batch = mx.io.DataBatch([mx.nd.array(x)], [self._targets[n] for n in self._label_names])
-        self._scorer.forward(batch, is_train=True)
-        self._scorer.backward()
-        d_x = self._scorer.get_input_grads()[0].asnumpy()
-        values = self._scorer.get_outputs()[0].asnumpy()
+        scorer.forward(batch, is_train=True)
+        scorer.backward()
+        d_x = scorer.get_input_grads()[0].asnumpy()
+        rows = scorer.get_outputs()[0].asnumpy().reshape(len(x), len(self.names))
+        return [self._named(row) for row in rows], d_x
+
+    def _named(self, values: npt.NDArray[np.float32]) -> dict[str, float]:
         losses = {name: float(value) for name, value in zip(self.names, values, strict=True)}
         losses["style"] = sum(losses[f"style_{layer}"] for layer in STYLE_LAYERS)
         losses["total"] = float(values.sum())
-        return losses, d_x
+        return losses
 
     @property
     def _label_names(self) -> list[str]:
@@ -121,18 +139,22 @@ class Perceptual:
             data_names=["x"],
             label_names=[name for name, _ in labels] if labels else None,
             fixed_param_names=list(fixed),
-            context=self.context,
+            context=list(self.contexts[: shape[0]]),
             logger=log,
         )
         module.bind(
             data_shapes=[("x", shape)],
-            # A layout without N, or Module demands that targets have the batch's size.
-            label_shapes=[mx.io.DataDesc(n, s, layout="CD") for n, s in labels] if labels else None,
+            label_shapes=[_label(name, size) for name, size in labels] if labels else None,
             for_training=labels is not None,
             inputs_need_grad=labels is not None,
         )
         module.set_params(fixed, {}, allow_missing=False)
         return module
+
+
+def _label(name: str, shape: tuple[int, ...]) -> Any:
+    """A Gram, which every device has, gets a layout without N, or Module would share it out among them."""
+    return mx.io.DataDesc(name, shape, layout="CD" if len(shape) == 2 else "NCHW")
 
 
 def _forward(module: Any, x: X) -> list[Any]:

@@ -25,11 +25,14 @@ LADDER = [
         "modules.painter",
         "modules.eight_bits",
         "modules.brush",
+        "modules.cluster",
+        "modules.step",
     ],
     ["pixels", "measure"],
-    ["checkpoint", "model", "painting", "progress", "schedule"],
+    ["checkpoint", "model", "painting", "progress", "schedule", "team"],
     ["parity", "onnx_operators", "onnx_graph", "onnx_runtime", "page", "targets"],
-    ["doctor", "pack", "train", "stylize", "plan", "export", "optimize", "evaluate", "info"],
+    ["doctor", "pack", "launch", "train", "cost"],
+    ["stylize", "plan", "export", "optimize", "evaluate", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]

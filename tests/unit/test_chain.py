@@ -163,7 +163,7 @@ def weight_gradient(coupling: str, d_xs: list[np.ndarray]) -> np.ndarray:
     chain = chain_of(specs, lively(specs), coupling=coupling)
     chain.forward(picture())
     chain.backward(d_xs)
-    gradient: np.ndarray = chain.stages[0].gradients()["g0_conv0_weight"].asnumpy()
+    gradient: np.ndarray = chain.stages[0].gradients()["g0_conv0_weight"][0].asnumpy()
     return gradient
 
 
@@ -195,7 +195,7 @@ def test_through_is_true_back_propagation() -> None:
     chain = chain_of(specs, params, coupling="through")
     chain.forward(picture())
     chain.backward([d1, d2])
-    got = chain.stages[0].gradients()["g0_conv1_bias"].asnumpy().sum()
+    got = chain.stages[0].gradients()["g0_conv1_bias"][0].asnumpy().sum()
     assert got == pytest.approx((loss(1e-2) - loss(-1e-2)) / 2e-2, rel=0.02)
 
 
@@ -218,7 +218,7 @@ def test_adam_by_hand() -> None:
     before = chain.params()
     chain.forward(picture())
     chain.backward([picture(1)])
-    gradients = {k: v.asnumpy() for k, v in chain.stages[0].gradients().items()}
+    gradients = {k: v.asnumpy() for k, (v,) in chain.stages[0].gradients().items()}
     chain.update(0.01)
     after = chain.params()
     name = "g0_conv0_weight"
@@ -255,10 +255,10 @@ def test_shared_weights_stay_shared_and_learn_from_all_stages() -> None:
     chain = chain_of(specs, params, share_weights=True)
     chain.forward(picture())
     chain.backward(d_xs)
-    want = sum(stage.gradients()["g0_conv0_weight"].asnumpy() for stage in chain.stages)
+    want = sum(stage.gradients()["g0_conv0_weight"][0].asnumpy() for stage in chain.stages)
     chain.update(0.01)
     np.testing.assert_allclose(
-        chain.stages[0].gradients()["g0_conv0_weight"].asnumpy(), want, rtol=1e-5
+        chain.stages[0].gradients()["g0_conv0_weight"][0].asnumpy(), want, rtol=1e-5
     )
     copies = [stage.module.get_params()[0]["g0_conv0_weight"].asnumpy() for stage in chain.stages]
     assert not np.array_equal(copies[0], params["g0_conv0_weight"])

@@ -1,0 +1,123 @@
+"""Several devices: the same parameters as one with the same batch, and statistics of each photo's own."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import picture
+
+from neuralart.engine import devices, mx
+from neuralart.errors import ConfigError, EngineError
+from neuralart.features import Features
+from neuralart.files import Arrays
+from neuralart.images import X, to_x
+from neuralart.modules.chain import Chain, initial_params
+from neuralart.modules.cluster import Cluster
+from neuralart.modules.perceptual import LossWeights, Perceptual
+from neuralart.modules.step import take_step
+from neuralart.specs import generator_from_dict
+
+STEPS = 20
+BATCH = 4
+
+# Of what a step of Adam moves a parameter by at most, its rate: sums in another order move it this much.
+BOUND = 1e-2
+RATE = 1e-3
+
+LITTLE = generator_from_dict(
+    "little",
+    {
+        "layers": [
+            {"op": "conv", "channels": 4, "kernel": 3, "stride": 2},
+            {"op": "deconv", "channels": 4, "kernel": 4, "stride": 2},
+            {"op": "conv", "channels": 3, "kernel": 3, "norm": False, "act": "tanh"},
+        ]
+    },
+)
+
+
+def photos(step: int) -> X:
+    return np.concatenate([to_x(picture(BATCH * step + i, 32, 32)) for i in range(BATCH)])
+
+
+def trained(features: Features, device: str, kvstore: str = "local", **more: object) -> Arrays:
+    """The parameters of two stages after `STEPS` steps of `BATCH` photos on these devices."""
+    contexts = devices(device)
+    specs = [LITTLE, LITTLE]
+    shared = bool(more.get("share_weights"))
+    perceptual = Perceptual(features, LossWeights(), contexts)
+    perceptual.set_style(to_x(picture(1000, 40, 40)))
+    cluster = Cluster(kvstore, len(contexts))
+    params = initial_params(specs, 0, share_weights=shared)
+    chain = Chain(specs, params, [0, 1], 32, contexts, batch=BATCH, add_up=cluster.sum, **more)  # type: ignore[arg-type]
+    for step in range(STEPS):
+        outcome = take_step(perceptual, chain, photos(step), [0, 1], cluster, BATCH)
+        assert outcome.finite and not outcome.interrupted
+        chain.update(RATE)
+    return chain.params()
+
+
+@pytest.fixture(scope="module")
+def of_one(tiny_features: Features) -> Arrays:
+    return trained(tiny_features, "cpu")
+
+
+@pytest.mark.parametrize("device", ["cpu:0,1", "cpu:0,1,2,3"])
+@pytest.mark.parametrize("kvstore", ["local", "device"])
+def test_several_devices_end_where_one_does(
+    tiny_features: Features, of_one: Arrays, device: str, kvstore: str
+) -> None:
+    for name, array in trained(tiny_features, device, kvstore).items():
+        assert np.abs(array - of_one[name]).max() <= BOUND * RATE * STEPS, name
+        assert name.endswith("_beta") or np.abs(array).max() > 0
+
+
+def test_so_do_shared_weights(tiny_features: Features) -> None:
+    one, two = (
+        trained(tiny_features, device, coupling="through", share_weights=True)
+        for device in ("cpu", "cpu:0,1")
+    )
+    for name, array in two.items():
+        assert np.abs(array - one[name]).max() <= BOUND * RATE * STEPS, name
+
+
+def test_statistics_are_of_each_photo_alone(tiny_features: Features) -> None:
+    """A batch of two on two devices is painted and scored as each photo alone is."""
+    specs, params = [LITTLE], initial_params([LITTLE], 0)
+    x0 = photos(0)[:2]
+    contexts = devices("cpu:0,1")
+    both = Chain(specs, params, [0], 32, contexts)
+    alone = Chain(specs, params, [0], 32, mx.cpu())
+    perceptual = Perceptual(tiny_features, LossWeights(), contexts)
+    perceptual.set_style(to_x(picture(1000, 40, 40)))
+    (painted,) = both.forward(x0)
+    perceptual.set_content(x0)
+    rows, d_x = perceptual.score_each(painted)
+    for i in range(2):
+        one = x0[i : i + 1]
+        np.testing.assert_array_equal(alone.forward(one)[0], painted[i : i + 1])
+        np.testing.assert_array_equal(both.paint(one)[0], painted[i : i + 1])
+        perceptual.set_content(one)
+        losses, d_one = perceptual.score(painted[i : i + 1])
+        assert losses == rows[i]
+        np.testing.assert_array_equal(d_one, d_x[i : i + 1])
+
+
+def test_names_of_devices() -> None:
+    assert [str(c) for c in devices("cpu:0,1")] == ["cpu(0)", "cpu(1)"]
+    for wrong in ("tpu", "cpu:", "cpu:0,", "gpu:0,,1", "cpu:0,0", "cpu,gpu"):
+        with pytest.raises(ConfigError):
+            devices(wrong)
+    if mx.context.num_gpus() == 0:
+        with pytest.raises(EngineError, match="sees 0 GPUs"):
+            devices("gpu:0,1")
+
+
+def test_a_job_that_was_not_started_as_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with contextlib.suppress(KeyError):
+        monkeypatch.delenv("DMLC_ROLE")
+    with pytest.raises(ConfigError, match="neuralart launch"):
+        Cluster("dist_sync", 1)
