@@ -1,6 +1,6 @@
 """Photos a second, ready to learn on: from a folder, from records of it, and what training takes, in one run.
 
-python benchmarks/photos.py --data photos/ [--edge 384]
+python benchmarks/photos.py --data photos/ [--edge 416]
 
 Records are packed into a temporary folder first, which is timed too. MXNet's own ImageRecordIter stands beside
 ours: it resizes and crops, but without a scale of its own for each photo, and cannot begin at a step.
@@ -84,7 +84,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
-    parser.add_argument("--edge", default=384, type=int, help="of the records")
+    parser.add_argument("--edge", default=416, type=int, help="of the records")
     parser.add_argument("--features", default="small")
     options = parser.parse_args()
 

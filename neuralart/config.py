@@ -213,8 +213,8 @@ class PackConfig:
     """``neuralart pack``."""
 
     edge: int = option(
-        384,
-        help="Shorter edge that larger photos are scaled down to; train uses up to 1.3 times its --crop.",
+        416,
+        help="Shorter edge that larger photos are scaled down to; train uses up to 1.6 times its --crop.",
         unit="PX",
         range=(32, 4096),
     )

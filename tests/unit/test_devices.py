@@ -23,8 +23,8 @@ from neuralart.specs import generator_from_dict
 STEPS = 20
 BATCH = 4
 
-# Of what a step of Adam moves a parameter by at most, its rate: sums in another order move it this much.
-BOUND = 1e-2
+# Sums in another order: 1.2e-7 was measured of parameters up to 1.
+BOUND = 1e-5
 RATE = 1e-3
 
 LITTLE = generator_from_dict(
@@ -65,13 +65,14 @@ def of_one(tiny_features: Features) -> Arrays:
     return trained(tiny_features, "cpu")
 
 
-@pytest.mark.parametrize("device", ["cpu:0,1", "cpu:0,1,2,3"])
-@pytest.mark.parametrize("kvstore", ["local", "device"])
+@pytest.mark.parametrize(
+    "device, kvstore", [("cpu:0,1", "local"), ("cpu:0,1", "device"), ("cpu:0,1,2,3", "local")]
+)
 def test_several_devices_end_where_one_does(
     tiny_features: Features, of_one: Arrays, device: str, kvstore: str
 ) -> None:
     for name, array in trained(tiny_features, device, kvstore).items():
-        assert np.abs(array - of_one[name]).max() <= BOUND * RATE * STEPS, name
+        assert np.abs(array - of_one[name]).max() <= BOUND, name
         assert name.endswith("_beta") or np.abs(array).max() > 0
 
 
@@ -81,7 +82,7 @@ def test_so_do_shared_weights(tiny_features: Features) -> None:
         for device in ("cpu", "cpu:0,1")
     )
     for name, array in two.items():
-        assert np.abs(array - one[name]).max() <= BOUND * RATE * STEPS, name
+        assert np.abs(array - one[name]).max() <= BOUND, name
 
 
 def test_statistics_are_of_each_photo_alone(tiny_features: Features) -> None:

@@ -1,0 +1,84 @@
+"""Photos a second that training learns from on one device and on two, side by side in one run.
+
+OMP_NUM_THREADS=1 python benchmarks/devices.py
+
+Each device of a CPU computes with OMP_NUM_THREADS threads, so that two of them need twice the cores. Then what a
+step adds up: bytes, and seconds by MXNet's kvstore.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+from neuralart.config import TrainConfig
+from neuralart.engine import devices, mx, settle
+from neuralart.features import load_features
+from neuralart.modules.chain import Chain, initial_params
+from neuralart.modules.cluster import Cluster
+from neuralart.modules.perceptual import LossWeights, Perceptual
+from neuralart.modules.step import take_step
+from neuralart.schedule import plan
+
+EDGE_PX = 256
+BATCH = 2
+ROUNDS = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--features", default="small")
+    options = parser.parse_args()
+
+    config = TrainConfig(style="", data="")
+    specs = config.specs()
+    phase = plan(config, 1, 1)[-1]  # all stages together, the longest step
+    scored = phase.trained[-2:]
+    features = load_features(options.features)
+    photos = np.random.default_rng(0).normal(0, 50, (BATCH, 3, EDGE_PX, EDGE_PX))
+    photos = photos.astype(np.float32)
+    ways = {}
+    for device in ("cpu", "cpu:0,1"):
+        contexts = devices(device)
+        perceptual = Perceptual(features, LossWeights(), contexts)
+        perceptual.set_style(photos[:1])
+        cluster = Cluster("local", len(contexts))
+        chain = Chain(
+            specs, initial_params(specs, 0), phase.trained, EDGE_PX, contexts,
+            coupling=phase.coupling, batch=BATCH, add_up=cluster.sum,
+        )  # fmt: skip
+        ways[device] = (perceptual, chain, cluster)
+    seconds: dict[str, list[float]] = {device: [] for device in ways}
+    for turn in range(ROUNDS + 1):
+        for device, (perceptual, chain, cluster) in ways.items():
+            begin = time.perf_counter()
+            take_step(perceptual, chain, photos, scored, cluster, BATCH)
+            chain.update(1e-3)
+            settle()
+            if turn:  # the first sets up memory
+                seconds[device].append(time.perf_counter() - begin)
+    rates = {device: BATCH / statistics.median(times) for device, times in seconds.items()}
+    for device, rate in rates.items():
+        print(f"{device:8} | {rate:6.2f} photos a second | {rate / rates['cpu']:.2f} times")  # noqa: T201
+
+    _, chain, cluster = ways["cpu:0,1"]
+    gradients = {k: v for stage in chain.stages for k, v in stage.gradients().items()}
+    size = sum(each[0].size * 4 for each in gradients.values())
+    times = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        cluster.sum(gradients)
+        mx.nd.waitall()
+        times.append(time.perf_counter() - begin)
+    print(  # noqa: T201
+        f"adding up {size / 1e6:.2f} MB in {len(gradients)} arrays: {1e3 * statistics.median(times):.1f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()
