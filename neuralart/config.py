@@ -307,14 +307,20 @@ class ExportConfig:
     format: tuple[str, ...] = option(
         ("mxnet",),
         help="What to write: mxnet (a graph and parameters for MXNet), onnx (one file for ONNX Runtime "
-        "and others), web (a page that paints in the browser).",
+        "and others), ort (for phones), web (a page that paints in the browser).",
         unit="FORMAT,...",
-        choices=("mxnet", "onnx", "web"),
+        choices=("mxnet", "onnx", "ort", "web"),
     )
     precision: str | None = option(
         None,
-        help="Of the weights as they are stored: fp16 halves the file; by default fp32, of web fp16.",
-        choices=("fp32", "fp16"),
+        help="fp16 halves the file, int8 quarters it and computes in 8 bits; by default fp32, of ort and "
+        "web fp16.",
+        choices=("fp32", "fp16", "int8"),
+    )
+    calibrate: Path | None = option(
+        None,
+        help="Photos to lay the 8 bits of int8 over; by default four that ship.",
+        unit="FOLDER",
     )
     stage: int | None = option(
         None,

@@ -27,6 +27,7 @@ from neuralart.model import load_model
 from neuralart.parity import (
     Difference,
     Style,
+    calibration_photos,
     chain_paintings,
     compared_pictures,
     keep,
@@ -189,6 +190,7 @@ def _styles(
     sources: Sequence[str], config: ExportConfig, size: tuple[int, int] | None
 ) -> list[Style]:
     styles: list[Style] = []
+    photos = calibration_photos(config.calibrate) if config.precision == "int8" else []
     for source in sources:
         path = find_model(source)
         model = load_model(path)
@@ -200,7 +202,9 @@ def _styles(
         while name in taken:
             number += 1
             name = f"{stem}-{number}"
-        styles.append(Style(name, model, model.check_stage(config.stage), config.statistics, size))
+        styles.append(
+            Style(name, model, model.check_stage(config.stage), config.statistics, size, photos)
+        )
     return styles
 
 

@@ -1,23 +1,34 @@
-"""ONNX Runtime: paint with an exported file, on the CPU. The only place that knows onnxruntime."""
+"""ONNX Runtime: paint with an exported file on the CPU, quantise it, and convert it for phones.
+
+The only place that knows onnxruntime.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from onnxruntime import quantization
 
 from neuralart.images import X
 
 
-def _session(file: Path) -> Any:
+def _options() -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
     options.log_severity_level = 3  # errors; warnings are about optimisations that did not apply
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return options
+
+
+def _session(file: Path, options: Any, **more: Any) -> Any:
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"], **more)
 
 
 def paint(file: Path, pictures: Sequence[X]) -> list[list[X]]:
@@ -25,7 +36,7 @@ def paint(file: Path, pictures: Sequence[X]) -> list[list[X]]:
 
     Shape:  (N, 3, H, W) RGB 0..255 -> the same
     """
-    session = _session(file)
+    session = _session(file, _options())
     feeds = {
         put.name: np.zeros(put.shape, bool if put.type == "tensor(bool)" else np.float32)
         for put in session.get_inputs()
@@ -33,3 +44,64 @@ def paint(file: Path, pictures: Sequence[X]) -> list[list[X]]:
     }
     names = [put.name for put in session.get_outputs() if len(put.shape) == 4]
     return [session.run(names, {"image": picture, **feeds}) for picture in pictures]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """ONNX Runtime's tools tell every step by logging, and leave a file to the garbage collector."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            yield
+    finally:
+        logging.disable(before)
+
+
+class _Pictures(quantization.CalibrationDataReader):  # type: ignore[misc]  # the base has no types
+    def __init__(self, pictures: Sequence[X]) -> None:
+        self._feeds = iter([{"image": picture} for picture in pictures])
+
+    def get_next(self) -> dict[str, X] | None:
+        return next(self._feeds, None)
+
+
+def quantize(source: Path, target: Path, pictures: Sequence[X], exact: Sequence[str]) -> None:
+    """Convolutions with 8 bits: unsigned activations in ranges that the pictures have, and signed
+    weights with a scale for each channel.
+
+    exact   nodes that stay in float32
+    Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
+            integer-arithmetic-only inference", by ONNX Runtime's static quantisation.
+    """
+    with _quiet():  # it advises to optimise first, which changes nothing here
+        quantization.quantize_static(
+            source,
+            target,
+            _Pictures(pictures),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "ConvTranspose"],
+            nodes_to_exclude=list(exact),
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+
+
+def convert_to_ort(source: Path, target: Path) -> None:
+    """ONNX Runtime's own format, which its smaller builds read, and beside it the list of operators that
+    such a build needs: ``target`` with the suffix ``.operators.config``."""
+    from onnxruntime.tools.ort_format_model import create_config_from_models
+
+    options = _options()
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    # What comes after is for the processor at hand. Folding would store 16-bit kernels in 32.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    _session(source, options, disabled_optimizers=["ConstantFolding"])
+    config = target.with_suffix(".operators.config")
+    with _quiet():
+        create_config_from_models([target], config, enable_type_reduction=False)
+    rows = [row for row in config.read_text().splitlines() if not row.startswith("#")]
+    config.write_text("\n".join([f"# {target.name}", *rows]) + "\n")

@@ -6,6 +6,7 @@ MXNet or the model.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -15,9 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from neuralart.engine import mx
+from neuralart.errors import ImageError, PhotosError
 from neuralart.files import Arrays
-from neuralart.images import PIXEL_MEAN, Image, X, read_image
+from neuralart.images import PIXEL_MEAN, Image, X, read_image, resize_shorter_edge
 from neuralart.model import Model
+from neuralart.pictures import READABLE
 from neuralart.specs import Generator
 
 PHOTOS = Path(__file__).parent / "data" / "photos"
@@ -27,6 +30,9 @@ COMPARED_PHOTO = "chelsea.jpg"
 
 # (height, width) of the two pictures it is compared on, where its size is free; one of them odd.
 COMPARED_SIZES = ((96, 128), (75, 53))
+
+# Of a folder of photos to calibrate on, this many, at the shipped ones' shorter edge.
+CALIBRATED_PHOTOS, CALIBRATED_PX = 16, 144
 
 # Paintings are kept in steps of 1/256 of a level, and of a large one only so many points.
 KEPT_LEVELS = 256
@@ -39,6 +45,7 @@ class Style:
 
     statistics  ``picture`` or ``average``, which the norms use
     size        (height, width) of the only picture that it shall take, or None for any
+    calibrate   photos whose ranges of values 8 bits are laid over
     """
 
     name: str
@@ -46,6 +53,7 @@ class Style:
     stages: int
     statistics: str
     size: tuple[int, int] | None
+    calibrate: Sequence[Image] = ()
 
     @property
     def specs(self) -> Sequence[Generator]:
@@ -96,16 +104,43 @@ def compared_pictures(size: tuple[int, int] | None) -> list[X]:
     """
     photo = read_image(PHOTOS / COMPARED_PHOTO)
     if size is None:
-        return [_extended(photo, *each) for each in COMPARED_SIZES]
-    return [_extended(photo, *size), _extended(photo[::-1, ::-1], *size)]
+        return [extended_photo(photo, *each) for each in COMPARED_SIZES]
+    return [extended_photo(photo, *size), extended_photo(photo[::-1, ::-1], *size)]
 
 
-def _extended(photo: Image, height: int, width: int) -> X:
+def calibration_photos(folder: Path | None) -> list[Image]:
+    """Up to `CALIBRATED_PHOTOS` of a folder, as large as the shipped ones, which it is without a folder.
+
+    Raises PhotosError if the folder has none.
+    """
+    if folder is None:
+        return [read_image(p) for p in sorted(PHOTOS.glob("*.jpg")) if p.name != COMPARED_PHOTO]
+    try:
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READABLE)
+    except OSError as error:
+        raise PhotosError(f"--calibrate {folder}: {error.strerror or error}") from None
+    photos = []
+    for path in paths:
+        with contextlib.suppress(ImageError):  # one of many; the rest will do
+            photos.append(resize_shorter_edge(read_image(path), CALIBRATED_PX))
+        if len(photos) == CALIBRATED_PHOTOS:
+            break
+    if not photos:
+        raise PhotosError(f"--calibrate {folder}: no photo in it that can be read")
+    return photos
+
+
+def as_picture(photo: Image) -> X:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in 0..255."""
+    return photo.transpose(2, 0, 1)[None].astype(np.float32)
+
+
+def extended_photo(photo: Image, height: int, width: int) -> X:
+    """The upper left of a photo, repeated where it is smaller."""
     rows, columns = (
         (0, max(0, size - had)) for size, had in zip((height, width), photo.shape, strict=False)
     )
-    picture = np.pad(photo, (rows, columns, (0, 0)), mode="wrap")[:height, :width]
-    return picture.transpose(2, 0, 1)[None].astype(np.float32)
+    return as_picture(np.pad(photo, (rows, columns, (0, 0)), mode="wrap")[:height, :width])
 
 
 def chain_paintings(style: Style, pictures: Sequence[X]) -> list[list[X]]:
@@ -139,7 +174,7 @@ def kept(arrays: Arrays) -> tuple[list[X], list[X]]:
     Raises KeyError if one is missing.
     """
     numbers = range(len(arrays) // 2)
-    pictures = [arrays[f"picture{i}"].transpose(2, 0, 1)[None].astype(np.float32) for i in numbers]
+    pictures = [as_picture(arrays[f"picture{i}"]) for i in numbers]
     return pictures, [arrays[f"painting{i}"].astype(np.float32) / KEPT_LEVELS for i in numbers]
 
 

@@ -12,8 +12,9 @@ from neuralart import page
 from neuralart.config import ExportConfig
 from neuralart.engine import mx, settle
 from neuralart.images import PIXEL_MEAN, X
+from neuralart.modules.chain import prefix
 from neuralart.modules.painter import compose
-from neuralart.parity import Difference, Style
+from neuralart.parity import Difference, Style, as_picture, extended_photo
 from neuralart.specs import Generator
 from neuralart.symbols.generator import Norms, cut_back, extended, per_channel
 from neuralart.tiles import FRAME_PX
@@ -77,21 +78,60 @@ def run_mxnet(file: Path, pictures: Sequence[X]) -> list[X]:
     return paintings
 
 
-def write_onnx(style: Style, folder: Path, precision: str) -> Path:
-    """One file, with everything about the style in it."""
-    from neuralart.onnx_graph import onnx_model
+def _write_onnx(style: Style, file: Path, precision: str, *, for_page: bool = False) -> Path:
+    from neuralart import onnx_graph, onnx_operators, onnx_runtime
 
-    write_card(style, folder)
-    model = onnx_model(
-        exported_symbol(style.specs, style.statistics),
+    model = onnx_graph.onnx_model(
+        exported_symbol(style.specs, style.statistics, every_stage=for_page),
         {**style.model.params, **style.model.statistics},
         {**style.metadata, "precision": precision},
         size=style.size,
         half=precision == "fp16",
+        norms=onnx_operators.MeasuredNorms() if for_page else None,
     )
-    file = folder / f"{NAME}.onnx"
     file.write_bytes(model.SerializeToString())
+    if precision == "int8":
+        photos = [as_picture(photo) for photo in style.calibrate]
+        if style.size is not None:
+            photos = [extended_photo(photo, *style.size) for photo in style.calibrate]
+        whole = file.with_suffix(".fp32")
+        file.replace(whole)
+        onnx_runtime.quantize(whole, file, photos, _next_to_pixels(style.specs))
+        whole.unlink()
     return file
+
+
+def _next_to_pixels(specs: Sequence[Generator]) -> list[str]:
+    """The first and last layer of every stage: few weights, and rounding them is seen most."""
+    return [
+        f"{prefix(k)}{layer.name}"
+        for k, spec in enumerate(specs)
+        for layer in (spec.layers[0], spec.layers[-1])
+    ]
+
+
+def write_onnx(style: Style, folder: Path, precision: str) -> Path:
+    """One file, with everything about the style in it."""
+    write_card(style, folder)
+    return _write_onnx(style, folder / f"{NAME}.onnx", precision)
+
+
+def write_ort(style: Style, folder: Path, precision: str) -> Path:
+    """The same in ONNX Runtime's own format, for phones, and the operators that it needs."""
+    from neuralart.onnx_runtime import convert_to_ort
+
+    write_card(style, folder)
+    whole = _write_onnx(style, folder / f"{NAME}.onnx", precision)
+    convert_to_ort(whole, folder / f"{NAME}.ort")
+    whole.unlink()
+    return folder / f"{NAME}.ort"
+
+
+def write_web(style: Style, folder: Path, precision: str) -> Path:
+    """A model of the page: the pictures of all stages, and statistics in and out, for large photos."""
+    (folder / page.MODELS).mkdir(exist_ok=True)
+    file = folder / page.MODELS / f"{style.name}.onnx"
+    return _write_onnx(style, file, precision, for_page=True)
 
 
 def run_onnx(file: Path, pictures: Sequence[X]) -> list[X]:
@@ -99,24 +139,6 @@ def run_onnx(file: Path, pictures: Sequence[X]) -> list[X]:
     from neuralart.onnx_runtime import paint
 
     return [outputs[-1] for outputs in paint(file, pictures)]
-
-
-def write_web(style: Style, folder: Path, precision: str) -> Path:
-    """A model of the page: the pictures of all stages, and statistics in and out, for large photos."""
-    from neuralart.onnx_graph import onnx_model
-    from neuralart.onnx_operators import MeasuredNorms
-
-    model = onnx_model(
-        exported_symbol(style.specs, style.statistics, every_stage=True),
-        style.model.params,
-        {**style.metadata, "precision": precision},
-        half=precision == "fp16",
-        norms=MeasuredNorms(),
-    )
-    file = folder / page.MODELS / f"{style.name}.onnx"
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(model.SerializeToString())
-    return file
 
 
 @dataclass(frozen=True)
@@ -141,12 +163,13 @@ class Target:
 
 
 _ONNX = ("onnx", "onnxruntime")
-_FP32, _FP16 = Difference(1.0, 0.1), Difference(2.0, 0.2)
+_FP32, _FP16, _INT8 = Difference(1.0, 0.1), Difference(2.0, 0.2), Difference(64, 4)
 
 TARGETS = {
     # Rounding to a pixel value is 0.5.
     "mxnet": Target(write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}),
-    "onnx": Target(write_onnx, run_onnx, {"fp32": _FP32, "fp16": _FP16}, _ONNX),
+    "onnx": Target(write_onnx, run_onnx, {"fp32": _FP32, "fp16": _FP16, "int8": _INT8}, _ONNX),
+    "ort": Target(write_ort, run_onnx, {"fp16": _FP16, "fp32": _FP32, "int8": _INT8}, _ONNX),
     "web": Target(
         write_web, run_onnx, {"fp16": _FP16, "fp32": _FP32}, _ONNX, page.check, page.finish
     ),

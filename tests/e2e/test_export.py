@@ -116,6 +116,58 @@ def test_an_onnx_file_paints_what_stylize_paints(
     )
 
 
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_int8(style_model: Path, photo_dir: Path, tmp_path: Path, calibrate: bool) -> None:
+    more = ["--calibrate", photo_dir] if calibrate else []
+    result = run_cli(
+        "export", style_model, "--to", tmp_path / "e", "--format", "onnx,ort", "--precision", "int8",
+        *more,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.stderr.splitlines()] == [
+        "onnx/model.onnx",
+        "ort/model.ort",
+    ]
+    model = onnx.load(tmp_path / "e" / "onnx" / "model.onnx")
+    assert "licence" in {prop.key for prop in model.metadata_props}
+    ends = {"g0_conv0_weight", "g0_conv1_weight", "g1_conv0_weight", "g1_conv2_weight"}
+    types = {
+        array.name.removesuffix("_quantized"): array.data_type for array in model.graph.initializer
+    }
+    int8 = {name for name, kind in types.items() if kind == onnx.TensorProto.INT8}
+    assert {"g1_conv1_kernel", "g1_deconv0_kernel"} & int8 or {"g1_conv1_1", "g1_deconv0_1"} & int8
+    assert not ends & int8
+    assert run_cli("export", "--verify", tmp_path / "e").exit_code == 0
+
+
+def test_calibration_photos_that_are_not_there(style_model: Path, tmp_path: Path) -> None:
+    for folder in (tmp_path / "none", tmp_path):
+        result = run_cli(
+            "export", style_model, "--to", tmp_path / "e", "--format", "onnx", "--precision", "int8",
+            "--calibrate", folder,
+        )  # fmt: skip
+        fails(result, 1, f"--calibrate {folder}: no photo")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_for_phones(style_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    result = run_cli("export", style_model, "--to", folder, "--format", "ort")
+    assert result.exit_code == 0, result.output
+    assert "model.ort (waves, fp16): differs" in result.stderr
+    assert {p.name for p in folder.iterdir()} == {
+        "model.ort", "model.operators.config", "card.json", "style.png", "export.json", "parity.npz",
+    }  # fmt: skip
+    rows = (folder / "model.operators.config").read_text().splitlines()
+    operators = {name for row in rows[1:] for name in row.split(";")[2].split(",")}
+    assert {"Cast", "InstanceNormalization", "Pad"} <= operators
+    assert rows[0] == "# model.ort"
+    photo = picture(5, 41, 67)
+    run_cli("export", style_model, "--to", tmp_path / "o", "--format", "onnx")
+    apart = ort_run(folder / "model.ort", photo) - ort_run(tmp_path / "o" / "model.onnx", photo)
+    assert abs(apart).max() < 1
+
+
 def test_an_onnx_file_says_what_it_is(style_model: Path, tmp_path: Path) -> None:
     assert run_cli("export", style_model, "--to", tmp_path / "e", "--format", "onnx").exit_code == 0
     model = onnx.load(tmp_path / "e" / "model.onnx")
@@ -210,6 +262,8 @@ def test_a_wrong_export_command(style_model: Path, tmp_path: Path) -> None:
         run_cli("export", style_model, *to, "--format", "onnx,tflite"), 2, "'tflite' is not one of"
     )
     fails(run_cli("export", style_model, *to, "--precision", "fp16"), 2, "--format mxnet is fp32")
+    web = ("--format", "web", "--precision", "int8")
+    fails(run_cli("export", style_model, *to, *web), 2, "--format web is fp16 or fp32")
     fails(run_cli("export", style_model, "--verify", tmp_path), 2, "takes no MODEL")
     assert os.listdir(tmp_path) == []
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -18,6 +20,7 @@ from neuralart.onnx_runtime import paint
 from neuralart.parity import (
     Difference,
     Style,
+    calibration_photos,
     chain_paintings,
     compared_pictures,
     keep,
@@ -97,14 +100,16 @@ def test_a_window_paints_what_the_whole_picture_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", shipped())
-@pytest.mark.parametrize("precision", TARGETS["onnx"].limits)
-def test_shipped_styles_paint_the_same_in_onnx(tmp_path: Path, name: str, precision: str) -> None:
+def test_shipped_styles_paint_the_same_everywhere(tmp_path: Path, name: str) -> None:
     model = load_model(shipped()[name])
-    file = TARGETS["onnx"].write(style(model), tmp_path, precision)
+    one = dataclasses.replace(style(model), calibrate=calibration_photos(None))
     photos = compared_pictures(None)
-    ours = [x[-1] for x in chain_paintings(style(model), photos)]
-    difference = Difference.between(ours, TARGETS["onnx"].run(file, photos))
-    assert difference.within(TARGETS["onnx"].limits[precision]), difference
+    ours = [x[-1] for x in chain_paintings(one, photos)]
+    for target in (TARGETS["onnx"], TARGETS["ort"], TARGETS["web"]):
+        for precision, limit in target.limits.items():
+            file = target.write(one, tmp_path, precision)
+            difference = Difference.between(ours, target.run(file, photos))
+            assert difference.within(limit), (file, precision, difference)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +145,12 @@ def test_what_is_kept_of_a_large_painting() -> None:
 
 def test_the_smallest_size_is_one_more_than_the_frame() -> None:
     assert SMALLEST_PX == FRAME_PX + 1
+
+
+def test_a_size_that_is_fixed_runs_where_sizes_are_not_computed(tmp_path: Path) -> None:
+    model = random_model([GENERATORS["conv"]])
+    photos = compared_pictures((48, 64))
+    file = TARGETS["onnx"].write(style(model, size=(48, 64)), tmp_path, "fp32")
+    net = cv2.dnn.readNetFromONNX(str(file))
+    net.setInput(photos[0])
+    assert Difference.between([net.forward()], paint(file, photos[:1])[0]).largest < 0.01
