@@ -15,6 +15,7 @@ import click
 
 from neuralart import __version__
 from neuralart.config import (
+    VIDEO_SUFFIXES,
     EvaluateConfig,
     ExportConfig,
     LaunchConfig,
@@ -111,12 +112,22 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
 
     Several photos, folders (their trees are kept) and patterns such as 'in/**/*.jpg' go into a folder,
     PAINTING/. A - stands for standard input or output.
+
+    A video (mp4, mov, mkv, avi, webm), or a camera by its number, is painted into a video.
     """
     if len(paths) < 2:
         raise click.UsageError("name the photo, or several, and last the painting, or a folder/")
     config = StylizeConfig(**options)
     _set_threads(config.threads)
     from neuralart.progress import say
+
+    if len(paths) == 2 and Path(paths[1]).suffix.lower() in VIDEO_SUFFIXES:
+        from neuralart.video import stylize_video
+
+        click.echo(
+            stylize_video(paths[0], Path(paths[1]), config, lambda text: say(text, error=True))
+        )
+        return
     from neuralart.stylize import stylize as run
 
     run(

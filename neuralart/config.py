@@ -45,6 +45,9 @@ SMALLEST_PX, LARGEST_PX = 33, 8192
 
 MODEL_HELP = "A style: the name of a shipped one, a model file, or the folder of a run."
 FEATURES_HELP = "VGG features that measure: small, vgg19, random, or a file of weights."
+# What `stylize` paints frame by frame.
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+
 _DEVICE_HELP = "Where to compute: cpu, or gpu:0."
 _THREADS_HELP = "Threads that compute; by default one for each core."
 

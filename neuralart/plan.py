@@ -147,7 +147,7 @@ def _seconds(photo: _Photo, plan: Plan, painting: Painting, suffix: str, quality
     height, width = plan.height, plan.width
     scale = min(1.0, (MEASURED_PIXELS / (height * width)) ** 0.5)
     measured = _made_up(max(1, int(height * scale)), max(1, int(width * scale)))
-    statistics, measuring = _timed(lambda: painting.measure(measured))
+    statistics, measuring = _timed(lambda: painting.prepare(measured))
     pixels = photo.piece.pixels
     if pixels.shape[0] > height or pixels.shape[1] > width:
         pixels = resize(pixels, (min(pixels.shape[0], height), min(pixels.shape[1], width)))

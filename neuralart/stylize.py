@@ -29,11 +29,12 @@ from neuralart.errors import (
     NeuralArtError,
     OutputError,
 )
+from neuralart.files import Arrays
 from neuralart.images import resize
 from neuralart.jobs import STANDARD, Job, Jobs, find_jobs, parse_shard, shard
 from neuralart.model import load_model
 from neuralart.painting import Painting
-from neuralart.pictures import Picture, PictureFile
+from neuralart.pictures import Picture, PictureFile, Pixels
 from neuralart.progress import PictureBar
 from neuralart.shipped import find_model
 from neuralart.signals import deferred_signals
@@ -69,8 +70,8 @@ class Dials:
             precision=config.precision,
         )
 
-    def paint(self, photo: Picture) -> Picture:
-        """The painting, with the photo's alpha, profile and EXIF."""
+    def paint(self, photo: Picture, measure: Callable[[Pixels], Arrays] | None = None) -> Picture:
+        """The painting, with the photo's alpha, profile and EXIF; on other statistics if ``measure`` is given."""
         config = self._config
         full = photo.size
         size = painted_size(full, config.size)
@@ -80,7 +81,7 @@ class Dials:
             pixels, alpha = small, None if alpha is None else resize(alpha, size)
         if config.strength == 0:
             return replace(photo, pixels=pixels, alpha=alpha)
-        painting = self.painting.paint(small)
+        painting = self.painting.paint(small, measure(small) if measure else None)
         if painting.shape != pixels.shape:
             painting = resize(painting, full)
         if self._photo_share or config.preserve_colors:

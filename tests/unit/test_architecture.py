@@ -32,7 +32,7 @@ LADDER = [
     ["checkpoint", "model", "painting", "progress", "schedule", "team"],
     ["parity", "onnx_operators", "onnx_graph", "onnx_runtime", "page", "targets"],
     ["doctor", "pack", "launch", "train", "cost"],
-    ["stylize", "plan", "export", "optimize", "evaluate", "info"],
+    ["stylize", "video", "plan", "export", "optimize", "evaluate", "info"],
     ["options", "cli"],
 ]
 ORDER = [name for row in LADDER for name in row]
@@ -40,7 +40,7 @@ ORDER = [name for row in LADDER for name in row]
 # (library, the modules that may import it)
 HOMES = {
     "mxnet": {"engine"},
-    "cv2": {"pictures", "encode", "images"},
+    "cv2": {"pictures", "encode", "images", "video"},
     "PIL": {"pictures", "encode"},
     "tifffile": {"pictures", "encode"},
     "click": {"options", "cli"},

@@ -1,0 +1,246 @@
+"""Painting beside what a user would pick instead: Johnson et al.'s network in other engines, in one run.
+
+python benchmarks/stylize.py --sizes 512x512 1920x1080
+
+neuralart's time is all of it: the photo's statistics, the painting, 8-bit pixels in and out. The peers' is
+the network alone, on random weights. Each runs in a process of its own with the same threads.
+An engine that is not installed is left out: pip install '.[bench]'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Of each engine at each size, at most; the best counts.
+ROUNDS = 5
+SECONDS = 12.0
+
+ENGINES = {
+    "neuralart": "mxnet",
+    "neuralart int8": "mxnet",
+    "Johnson, ONNX Runtime": "onnxruntime",
+    "Johnson, OpenCV dnn": "cv2",
+    "Johnson, PyTorch": "torch",
+}
+
+# Channels, kernel and stride of Johnson et al. 2016, supplementary table 1; below 0 a transposed convolution.
+JOHNSON = [
+    (32, 9, 1),
+    (64, 3, 2),
+    (128, 3, 2),
+    *[(128, 3, 1)] * 10,
+    (64, 3, -2),
+    (32, 3, -2),
+    (3, 9, 1),
+]
+FIRST_OF_BLOCKS, LAST_OF_BLOCKS = 3, 12
+
+
+def johnson_onnx(path: Path) -> None:
+    """The network with instance normalisation, free height and width, zero padding, random weights."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    rng = np.random.default_rng(0)
+    nodes, weights, channels, x = [], [], 3, "data"
+
+    def constant(name: str, array: np.ndarray) -> str:
+        weights.append(numpy_helper.from_array(array.astype(np.float32), name))
+        return name
+
+    def node(op: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, list(inputs), [f"y{len(nodes)}"], **attributes))
+        return f"y{len(nodes) - 1}"
+
+    block = x
+    for i, (out, kernel, stride) in enumerate(JOHNSON):
+        up = stride < 0
+        if i in range(FIRST_OF_BLOCKS, LAST_OF_BLOCKS + 1, 2):
+            block = x
+        shape = (channels, out, kernel, kernel) if up else (out, channels, kernel, kernel)
+        weight = constant(f"w{i}", rng.normal(0, (2 / (channels * kernel**2)) ** 0.5, shape))
+        edges = {"strides": [abs(stride)] * 2, "pads": [kernel // 2] * 4}
+        if up:
+            x = node("ConvTranspose", x, weight, output_padding=[1, 1], **edges)
+        else:
+            x = node("Conv", x, weight, **edges)
+        if out != 3:
+            one, zero = constant(f"s{i}", np.ones(out)), constant(f"b{i}", np.zeros(out))
+            x = node("InstanceNormalization", x, one, zero)
+        if FIRST_OF_BLOCKS <= i <= LAST_OF_BLOCKS and (i - FIRST_OF_BLOCKS) % 2:
+            x = node("Add", x, block)
+        else:
+            x = node("Tanh" if out == 3 else "Relu", x)
+        channels = out
+    free = [1, 3, "height", "width"]
+    graph = helper.make_graph(
+        nodes,
+        "johnson",
+        [helper.make_tensor_value_info("data", TensorProto.FLOAT, free)],
+        [helper.make_tensor_value_info(x, TensorProto.FLOAT, free)],
+        weights,
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def johnson_torch() -> Any:
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self, layers: list[Any]) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(*layers)
+
+        def forward(self, x: Any) -> Any:
+            return x + self.layers(x)
+
+    layers: list[Any] = []
+    inner: list[Any] = []
+    channels = 3
+    for i, (out, kernel, stride) in enumerate(JOHNSON):
+        if stride < 0:
+            new = [nn.ConvTranspose2d(channels, out, kernel, -stride, kernel // 2, 1, bias=False)]
+        else:
+            new = [nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False)]
+        second = FIRST_OF_BLOCKS <= i <= LAST_OF_BLOCKS and (i - FIRST_OF_BLOCKS) % 2
+        new += [nn.Tanh()] if out == 3 else [nn.InstanceNorm2d(out, affine=True)]
+        new += [] if second or out == 3 else [nn.ReLU()]
+        if FIRST_OF_BLOCKS <= i <= LAST_OF_BLOCKS:
+            inner += new
+            if second:
+                layers.append(Block(inner))
+                inner = []
+        else:
+            layers += new
+        channels = out
+    return nn.Sequential(*layers).eval()
+
+
+def painter(
+    engine: str, size: tuple[int, int], threads: int, model: str | None
+) -> Callable[[], Any]:
+    """What paints one picture, everything loaded."""
+    height, width = size
+    photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    if engine.startswith("neuralart"):
+        from neuralart.engine import mx
+        from neuralart.model import Model, load_model
+        from neuralart.modules.chain import initial_params
+        from neuralart.painting import Painting
+        from neuralart.specs import GENERATORS
+
+        if model:
+            loaded = load_model(Path(model))
+        else:
+            specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
+            loaded = Model(specs, initial_params(specs, 0), {}, {}, b"")
+        precision = "int8" if engine.endswith("int8") else "float32"
+        painting = Painting(loaded, mx.cpu(), len(loaded.specs), precision=precision)
+        return lambda: painting.paint(photo)
+    data = np.ascontiguousarray(photo.transpose(2, 0, 1)[None]).astype(np.float32)
+    if engine.endswith("PyTorch"):
+        import torch
+
+        torch.set_num_threads(threads)
+        net, tensor = johnson_torch(), torch.from_numpy(data)
+
+        def run() -> Any:
+            with torch.inference_mode():
+                return net(tensor)
+
+        return run
+    file = Path(tempfile.gettempdir()) / f"johnson-{os.getpid()}.onnx"
+    johnson_onnx(file)
+    try:
+        if engine.endswith("ONNX Runtime"):
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            session = onnxruntime.InferenceSession(str(file), options)
+            return lambda: session.run(None, {"data": data})
+        import cv2
+
+        cv2.setNumThreads(threads)
+        dnn = cv2.dnn.readNetFromONNX(str(file))
+    finally:
+        file.unlink()
+
+    def forward() -> Any:
+        dnn.setInput(data)
+        return dnn.forward()
+
+    return forward
+
+
+def measure(
+    engine: str, size: tuple[int, int], threads: int, model: str | None
+) -> dict[str, float]:
+    """In a process of its own."""
+    start = time.perf_counter()
+    paint = painter(engine, size, threads, model)
+    paint()
+    first = time.perf_counter() - start
+    walls, cores = [], []
+    begin = time.perf_counter()
+    while len(walls) < ROUNDS and time.perf_counter() - begin < SECONDS:
+        wall, core = time.perf_counter(), time.process_time()
+        paint()
+        walls.append(time.perf_counter() - wall)
+        cores.append(time.process_time() - core)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {"first": first, "wall": min(walls), "core": min(cores), "peak": peak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--sizes", nargs="+", default=["256x256", "512x512", "1920x1080"])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--model", help="a trained style; by default random weights")
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        width, height = map(int, options.sizes[0].split("x"))
+        result = measure(options.engines[0], (height, width), options.threads, options.model)
+        print(json.dumps(result))  # noqa: T201
+        return
+    print("| engine | size | megapixels/s | megapixels per core second | MB | first picture, s |")  # noqa: T201
+    print("|---|---|---|---|---|---|")  # noqa: T201
+    for size in options.sizes:
+        for engine in options.engines:
+            if importlib.util.find_spec(ENGINES[engine]) is None:
+                continue
+            command = [sys.executable, __file__, "--child", "--sizes", size, "--engines", engine]
+            command += ["--threads", str(options.threads)]
+            command += ["--model", options.model] if options.model else []
+            environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+            done = subprocess.run(
+                command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+            )
+            row = json.loads(done.stdout.splitlines()[-1])
+            width, height = map(int, size.split("x"))
+            pixels = width * height / 1e6
+            print(  # noqa: T201
+                f"| {engine} | {size} | {pixels / row['wall']:.2f} | {pixels / row['core']:.2f} "
+                f"| {row['peak']:.0f} | {row['first']:.1f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

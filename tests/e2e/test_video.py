@@ -1,0 +1,85 @@
+"""Videos through the real command line: size, rate, frames, calm, and what goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import fails, picture, run_cli
+
+from neuralart.config import VIDEO_SUFFIXES
+from neuralart.engine import mx
+from neuralart.model import load_model
+from neuralart.painting import Painting
+from neuralart.video import Calm
+
+FRAMES, RATE, SIZE = 5, 12.0, (40, 64)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A pan over coloured waves."""
+    path = tmp_path / "clip.avi"
+    height, width = SIZE
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (width, height))
+    wide = picture(3, height, width + 4 * FRAMES)
+    for i in range(FRAMES):
+        writer.write(np.ascontiguousarray(wide[:, 4 * i : 4 * i + width, ::-1]))
+    writer.release()
+    return path
+
+
+def frames(path: Path) -> tuple[list[np.ndarray], float]:
+    capture = cv2.VideoCapture(str(path))
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    found = []
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return found, rate
+        found.append(frame)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_video_keeps_its_size_rate_and_length(
+    run_dir: Path, clip: Path, tmp_path: Path, suffix: str
+) -> None:
+    out = tmp_path / f"out{suffix}"
+    result = run_cli("stylize", clip, out, "--model", run_dir)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{out}\n"
+    painted, rate = frames(out)
+    assert len(painted) == FRAMES and rate == pytest.approx(RATE)
+    assert {frame.shape for frame in painted} == {(*SIZE, 3)}
+    assert abs(painted[0].astype(float) - frames(clip)[0][0]).mean() > 5
+    assert {path.name for path in tmp_path.iterdir()} >= {"clip.avi", out.name}
+    assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+def test_statistics_move_slowly(run_dir: Path) -> None:
+    model = load_model(run_dir)
+    painting = Painting(model, mx.cpu(), len(model.specs))
+    calm = Calm(painting, frames_per_second=10)
+    first, second = picture(1), picture(2) // 3
+    before = {name: array.copy() for name, array in calm(first).items()}
+    after = calm(second)
+    alone = painting.measure(second)
+    for name in before:
+        moved, far = abs(after[name] - before[name]).max(), abs(alone[name] - before[name]).max()
+        assert 0 < moved < 0.15 * far
+
+
+def test_what_goes_wrong_is_one_line(run_dir: Path, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video")
+    model = ("--model", run_dir)
+    fails(run_cli("stylize", tmp_path / "gone.mp4", out, *model), 1, "gone.mp4", "no such video")
+    fails(run_cli("stylize", text, out, *model), 1, "notes.mp4", "not a video")
+    fails(run_cli("stylize", clip, clip, *model, "--overwrite"), 1, "is the video itself")
+    fails(run_cli("stylize", clip, text, *model), 1, "exists", "--overwrite")
+    fails(run_cli("stylize", clip, tmp_path / "no" / "out.mp4", *model), 1, "no such folder")
+    assert text.read_text() == "no video" and not out.exists()
+    assert VIDEO_SUFFIXES[0] == ".mp4"
