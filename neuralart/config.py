@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -366,11 +364,26 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizeConfig:
+class _LossConfig:
+    """What `optimize` and `evaluate` measure with."""
+
+    features: str = option("small", help=FEATURES_HELP, unit="NAME|FILE")
+    content_layer: str = option(
+        CONTENT_LAYER, help="VGG layer of the content, as relu4_2 or conv4_2.", unit="LAYER"
+    )
+    style_weight: float = option(
+        20.0, help="Weight of each style layer.", unit="W", range=(0, None)
+    )
+    content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
+    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
+    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizeConfig(_LossConfig):
     """``neuralart optimize``."""
 
     style: Path = option(help="The painting whose style is wanted.", unit="PICTURE")
-    features: str = option("small", help=FEATURES_HELP, unit="NAME|FILE")
     method: str = option(
         "lbfgs", help="L-BFGS, or Adam with a rate of 0.02 of 0..1.", choices=("lbfgs", "adam")
     )
@@ -395,13 +408,7 @@ class OptimizeConfig:
         unit="PX",
         range=(32, 8192),
     )
-    style_weight: float = option(
-        20.0, help="Weight of each style layer.", unit="W", range=(0, None)
-    )
     content_weight: float = option(0.5, help="Weight of the content.", unit="W", range=(0, None))
-    content_layer: str = option(
-        CONTENT_LAYER, help="VGG layer of the content, as relu4_2 or conv4_2.", unit="LAYER"
-    )
     tv_weight: float = option(
         20.0, help="Weight of the total variation.", unit="W", range=(0, None)
     )
@@ -416,12 +423,10 @@ class OptimizeConfig:
     )
     seed: int = option(0, help="Seed of the noise.", unit="N", range=(0, 2**31 - 1))
     overwrite: bool = option(False, help="Replace files that exist.")
-    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
-    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(_LossConfig):
     """``neuralart evaluate``."""
 
     data: Path = option(
@@ -447,14 +452,6 @@ class EvaluateConfig:
         unit="PX",
         range=(32, 4096),
     )
-    features: str = option("small", help=FEATURES_HELP, unit="NAME|FILE")
-    content_layer: str = option(
-        "relu4_2", help="VGG layer of the content, as relu4_2 or conv4_2.", unit="LAYER"
-    )
-    style_weight: float = option(
-        20.0, help="Weight of each style layer.", unit="W", range=(0, None)
-    )
-    content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
     tv_weight: float = option(
         0.0,
         help="Weight of the total variation in the total; training's default is 5.",
@@ -474,30 +471,6 @@ class EvaluateConfig:
         unit="PICTURE",
     )
     overwrite: bool = option(False, help="Replace --json and --sheet if they exist.")
-    device: str = option("cpu", help=_DEVICE_HELP, unit="DEVICE")
-    threads: int | None = option(None, help=_THREADS_HELP, unit="N", range=(1, 1024))
-
-
-def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as a model's card has them: files by their names, not where they lay on somebody's disk."""
-    paths = ("style", "data", "features", "start")
-    return {**options, **{key: Path(options[key]).name for key in paths if options.get(key)}}
-
-
-def command_line(options: Mapping[str, Any]) -> str:
-    """The command that trains with the options of a model's card: those that are not the defaults."""
-    words = ["neuralart train"]
-    for field_ in dataclasses.fields(TrainConfig):
-        value = options.get(field_.name, field_.default)
-        same = field_.name in ("device", "threads")  # of the machine, not of the style
-        if not field_.metadata or same or value == field_.default:
-            continue
-        words.append(f"--{field_.name.replace('_', '-')}")
-        if value is not True:
-            words.append(shlex.quote(str(value)))
-    if any(spec["name"] not in GENERATORS for spec in options.get("generators", [])):
-        words.append("--config FILE.toml")
-    return " ".join(words)
 
 
 def _plain(value: Any) -> Any:

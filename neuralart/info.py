@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neuralart.config import command_line
+from neuralart.cards import command_line
 from neuralart.encode import check_writable
 from neuralart.files import write_aside
 from neuralart.images import decode_image, encode_image

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart import __version__, engine
+from neuralart.cards import without_folders
 from neuralart.checkpoint import RunFolder, State, check_same
-from neuralart.config import TrainConfig, without_folders
+from neuralart.config import TrainConfig
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.features import load_features
 from neuralart.files import Arrays

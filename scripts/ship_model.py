@@ -14,7 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from neuralart.config import EvaluateConfig, without_folders
+from neuralart.cards import without_folders
+from neuralart.config import EvaluateConfig
 from neuralart.evaluate import evaluate
 from neuralart.images import encode_image, read_image, resize_shorter_edge
 from neuralart.model import load_model
