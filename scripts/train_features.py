@@ -1,13 +1,15 @@
 """Train the small VGG that ships: a student whose heads estimate a teacher's style layers and relu4_2.
 
-  python scripts/train_features.py --teacher vgg19.npz --data photos/ --out features-small.npz
+  python scripts/train_features.py --teacher vgg19.npz --data photos/ --out features-small.npz \\
+      --painter starry-night --painter wave
 
 The student has VGG-19's topology with the widths below, zero padding (a separate Pad is no oneDNN
 operator), and starts from random weights. It learns, on crops of photos and on blurred, noisy, recoloured
 and smeared versions of them, to reproduce what the teacher's style heads and its relu4_2 say of a picture.
 Batch normalisation makes thirteen layers learn quickly; after most of the steps it is folded into the
 convolutions, which learn on without it, then on the Grams themselves, then on photos in painted strokes
-too; at the end the heads are folded (neuralart.features.fold_head).
+too, and last on what trained chains painted; at the end the heads are folded
+(neuralart.features.fold_head). --start goes on from features made by this script, with that last phase.
 The same command goes on where a killed one stopped. 40 photos are kept out; benchmarks/features.py
 measures on those.
 """
@@ -31,7 +33,10 @@ from neuralart.errors import ModelError
 from neuralart.features import Features, fold_head, load_features, write_features
 from neuralart.files import Arrays, read_archive, write_archive
 from neuralart.images import X, to_image, to_x
+from neuralart.model import load_model
+from neuralart.modules.painter import Painter
 from neuralart.photos import Photos
+from neuralart.shipped import find_model
 from neuralart.specs import CONTENT_LAYER
 from neuralart.symbols.losses import content_loss, gram, style_loss
 from neuralart.symbols.vgg import STYLE_LAYERS, VggSpec, conv_names, style_maps
@@ -43,6 +48,7 @@ HELD_OUT = 40
 SEED = 11
 INPUT_SCALE = 64
 EPSILON = 1e-3
+FITTED_ON = 20  # batches
 
 # (name, steps, peak of the learning rate)
 PHASES = (
@@ -50,11 +56,13 @@ PHASES = (
     ("plain", 2100, 1e-3),
     ("grams", 3000, 1e-3),
     ("painted", 2500, 1e-3),
+    ("chains", 1200, 5e-4),
 )
 
 WARM_UP = 50
 SAVE_EVERY = 500
-TAPS = (*STYLE_LAYERS, CONTENT_LAYER)
+CONTENT = (CONTENT_LAYER, "conv4_2")  # what --content-layer of train offers
+TAPS = (*STYLE_LAYERS, *CONTENT)
 NAMES = (*TAPS, *(f"gram_{layer}" for layer in STYLE_LAYERS))
 GRAM_WEIGHT = 1.0
 
@@ -108,21 +116,32 @@ def painted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def batches(photos: Photos, step: int, phase: str) -> Iterator[X]:
-    """(BATCH, 3, crop, crop), a function of the step and the phase alone."""
+def by_a_chain(image: np.ndarray, painters: list[Painter], rng: np.random.Generator) -> np.ndarray:
+    """A photo on its way from one stage of a trained chain to the next, (H, W, 3) uint8."""
+    painter, x = painters[rng.integers(len(painters))], to_x(image)
+    xs = [x, *painter.paint(x, painter.measure(x))]
+    stage, share = rng.integers(len(xs) - 1), np.float32(rng.random())
+    return to_image(xs[stage] * share + xs[stage + 1] * (1 - share))
+
+
+def batches(photos: Photos, step: int, phase: str, painters: list[Painter]) -> Iterator[X]:
+    """(BATCH, 3, crop, crop), a function of the step, the phase and the painters alone."""
     stream = photos.stream(step * BATCH)
     for number in itertools.count(step):
         squares = [to_image(next(stream)[1]) for _ in range(BATCH)]
         rng = np.random.default_rng([SEED, number])
         if phase == "painted":
             squares = [painted(s, rng) if rng.random() < 0.6 else s for s in squares]
+        if phase == "chains":
+            squares = [by_a_chain(s, painters, rng) if rng.random() < 0.6 else s for s in squares]
+            squares = [painted(s, rng) if rng.random() < 0.1 else s for s in squares]
         yield np.concatenate([to_x(distorted(square, rng)) for square in squares])
 
 
 def tapped(spec: VggSpec, norm: Callable[[Any, str], Any] | None = None) -> list[Any]:
-    """The maps behind the style heads, and relu4_2, in the order of `TAPS`."""
-    heads, taps = style_maps(mx.sym.Variable("x"), spec, [CONTENT_LAYER], norm)
-    return [*heads, taps[CONTENT_LAYER]]
+    """The maps behind the style heads, and those of the content, in the order of `TAPS`."""
+    heads, taps = style_maps(mx.sym.Variable("x"), spec, list(CONTENT), norm)
+    return [*heads, *(taps[layer] for layer in CONTENT)]
 
 
 class Teacher:
@@ -142,7 +161,8 @@ class Teacher:
         outputs = self._outputs(x)
         self.shapes = {tap: out.shape for tap, out in zip(TAPS, outputs, strict=True)}
         self.means = [out.mean(axis=(0, 2, 3), keepdims=True) for out in outputs]
-        self.means[-1] *= 0  # relu4_2 has no head that could give it back
+        for mean in self.means[len(STYLE_LAYERS) :]:
+            mean *= 0  # content has no head that could give it back
         self.scales = [
             float((out - out.mean(axis=(0, 2, 3), keepdims=True).broadcast_to(out.shape)).square().mean().sqrt().asscalar())
             for out in outputs
@@ -177,7 +197,7 @@ class Student:
         outputs = dict(zip(TAPS, tapped(spec, norm), strict=True))
         targets = {tap: mx.sym.Variable(f"target_{tap}") for tap in TAPS}
         losses = [content_loss(out, targets[tap]) for tap, out in outputs.items()]
-        if phase in ("grams", "painted"):
+        if phase in ("grams", "painted", "chains"):
             # An estimate varies less than what it estimates, and the less the stranger the picture:
             # so the Grams, which are what the student is for, count themselves.
             losses += [
@@ -280,6 +300,35 @@ def with_means(arrays: Arrays, teacher: Teacher) -> Arrays:
     return weights
 
 
+def fitted(features: Features, teacher: Teacher, xs: list[X]) -> Arrays:
+    """Weights to go on from: a student's own, with heads fitted anew, as its own are folded."""
+    weights = {k: v.astype(np.float32) for k, v in features.weights.items() if "head_" not in k}
+    plain = VggSpec(WIDTHS, "zero", "max")
+    maps = mx.sym.Group(tapped(plain))
+    module = mx.mod.Module(maps, data_names=["x"], label_names=None)
+    module.bind(data_shapes=[("x", xs[0].shape)], for_training=False)
+    module.init_params(arg_params={k: mx.nd.array(weights[k]) for k in module._param_names})
+    teacher.centred = False
+    said = []
+    for x in xs:
+        module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
+        own = [out.asnumpy() for out in module.get_outputs()]
+        said.append((own, [out.asnumpy() for out in teacher(x)]))
+    for i, layer in enumerate(STYLE_LAYERS):
+        own = np.concatenate([_rows(mine[i]) for mine, _ in said])
+        wanted = np.concatenate([_rows(theirs[i]) for _, theirs in said])
+        own = np.hstack([own, np.ones((len(own), 1), np.float32)])
+        head = np.linalg.solve(own.T @ own + 1e-4 * np.eye(own.shape[1]), own.T @ wanted).T
+        weights[f"head_{layer}_weight"] = head[:, :-1, None, None].astype(np.float32)
+        weights[f"head_{layer}_bias"] = head[:, -1].astype(np.float32)
+    return weights
+
+
+def _rows(maps: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) -> (pixels, C)"""
+    return maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
 def folded(arrays: Arrays) -> Arrays:
     """The student's weights with its heads as small as its own layers allow."""
     out = without_moments(arrays)
@@ -304,21 +353,31 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
     parser.add_argument("--out", required=True, type=Path, help="file to write")
     parser.add_argument(
+        "--painter", action="append", default=[], help="a trained style that paints"
+    )
+    parser.add_argument("--start", help="features to go on from, with the last phase only")
+    parser.add_argument(
         "--scale", type=float, default=1.0, help="of the numbers of steps, to try it"
     )
     options = parser.parse_args()
 
     features = load_features(options.teacher)
     photos = Photos(options.data, CROP_PX, SEED, HELD_OUT)
-    teacher = Teacher(features, next(batches(photos, 0, PHASES[0][0])))
+    painters = [load_model(find_model(name)).painter(mx.cpu()) for name in options.painter]
+    phases = PHASES if painters else PHASES[:-1]
+    teacher = Teacher(features, next(batches(photos, 0, PHASES[0][0], [])))
     checkpoint = options.out.with_suffix(".checkpoint")
     done = 0
     arrays = initial_weights(features, [teacher.shapes[layer][1] for layer in STYLE_LAYERS])
+    if options.start:
+        phases = PHASES[-1:]
+        seen = itertools.islice(batches(photos, 0, phases[0][0], painters), FITTED_ON)
+        arrays = fitted(load_features(options.start), teacher, list(seen))
     if checkpoint.exists():
         header, arrays, _ = read_archive(checkpoint, ModelError, "a checkpoint of this script")
         done = header["step"]
     end = 0
-    for phase, phase_steps, peak in PHASES:
+    for phase, phase_steps, peak in phases:
         steps = max(1, int(phase_steps * options.scale))
         begin, end = end, end + steps
         if done >= end:
@@ -327,12 +386,12 @@ def main() -> None:
             arrays = without_norms(arrays)
         if done == begin and phase == "grams":
             arrays = with_means(arrays, teacher)
-        if done == begin and phase == "painted":
+        if done == begin and phase in ("painted", "chains"):
             arrays = without_moments(arrays)
         teacher.centred = phase in ("normalised", "plain")
         student = Student(teacher, phase, arrays, done - begin)
         started, sums = time.monotonic(), np.zeros(student.losses)
-        for step, x in zip(range(done, end), batches(photos, done, phase), strict=False):
+        for step, x in zip(range(done, end), batches(photos, done, phase, painters), strict=False):
             sums += student.learn(x, teacher(x), rate_at(step - begin, steps, peak))
             done = step + 1
             if done % 100 == 0:
