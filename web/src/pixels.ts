@@ -1,0 +1,164 @@
+/** Arithmetic on pixels: RGB, 3 bytes each, rows from the top. */
+
+import type { Pixels } from "./protocol";
+import type { Box } from "./tiles";
+
+/** The size of at most `most` pixels, proportions kept, never larger than it was. */
+export function sizeWithin(width: number, height: number, most: number): [number, number] {
+  const scale = Math.min(1, Math.sqrt(most / (width * height)));
+  return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+}
+
+interface Weights {
+  first: number[];
+  shares: Float32Array[];
+}
+
+/** For each of `to` places: the first of `from` places that it covers, and how much of each. */
+function areas(from: number, to: number): Weights {
+  const scale = from / to;
+  const first: number[] = [];
+  const shares: Float32Array[] = [];
+  for (let i = 0; i < to; i++) {
+    const [begin, end] = [i * scale, Math.min(from, (i + 1) * scale)];
+    const start = Math.floor(begin + 1e-6);
+    const share: number[] = [];
+    for (let j = start; j < end - 1e-6; j++) {
+      share.push((Math.min(end, j + 1) - Math.max(begin, j)) / scale);
+    }
+    first.push(start);
+    shares.push(Float32Array.from(share));
+  }
+  return { first, shares };
+}
+
+/** Shrunk so that each new pixel is the mean of the area it covers: OpenCV's INTER_AREA. */
+export function shrink(photo: Pixels, width: number, height: number): Pixels {
+  if (width === photo.width && height === photo.height) return photo;
+  const [columns, rows] = [areas(photo.width, width), areas(photo.height, height)];
+  const rgb = new Uint8Array(width * height * 3);
+  const sums = new Float32Array(width * 3);
+  for (let y = 0; y < height; y++) {
+    sums.fill(0);
+    rows.shares[y].forEach((down, i) => {
+      const row = (rows.first[y] + i) * photo.width;
+      for (let x = 0; x < width; x++) {
+        const across = columns.shares[x];
+        let at = (row + columns.first[x]) * 3;
+        for (let j = 0; j < across.length; j++, at += 3) {
+          const share = down * across[j];
+          sums[x * 3] += share * photo.rgb[at];
+          sums[x * 3 + 1] += share * photo.rgb[at + 1];
+          sums[x * 3 + 2] += share * photo.rgb[at + 2];
+        }
+      }
+    });
+    for (let i = 0; i < sums.length; i++) rgb[y * width * 3 + i] = Math.round(sums[i]);
+  }
+  return { width, height, rgb };
+}
+
+/** A part of a picture. */
+export function cut(photo: Pixels, box: Box): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(box.width * box.height * 3);
+  for (let y = 0; y < box.height; y++) {
+    const from = ((box.top + y) * photo.width + box.left) * 3;
+    out.set(photo.rgb.subarray(from, from + box.width * 3), y * box.width * 3);
+  }
+  return out;
+}
+
+/** Put a part where it belongs. */
+export function paste(photo: Pixels, box: Box, part: Uint8Array): void {
+  for (let y = 0; y < box.height; y++) {
+    const row = part.subarray(y * box.width * 3, (y + 1) * box.width * 3);
+    photo.rgb.set(row, ((box.top + y) * photo.width + box.left) * 3);
+  }
+}
+
+/** Where -1, -2, .. and size, size + 1, .. lie in a picture that is reflected at its edges. */
+function reflected(at: number, size: number): number {
+  if (size === 1) return 0;
+  const period = 2 * (size - 1);
+  const within = ((at % period) + period) % period;
+  return within < size ? within : period - within;
+}
+
+/** Continued by its reflection at the right and the bottom to `least` pixels each way. */
+export function grown(photo: Pixels, least: number): Pixels {
+  const [width, height] = [Math.max(least, photo.width), Math.max(least, photo.height)];
+  if (width === photo.width && height === photo.height) return photo;
+  const rgb = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const from = reflected(y, photo.height) * photo.width + reflected(x, photo.width);
+      for (let c = 0; c < 3; c++) rgb[(y * width + x) * 3 + c] = photo.rgb[from * 3 + c];
+    }
+  }
+  return { width, height, rgb };
+}
+
+/** How `strength` (0 the photo, 1 the last of `stages`) lies between two pictures of the chain. */
+export function between(
+  strength: number,
+  stages: number,
+): { lower: number; upper: number; share: number } {
+  const place = strength * stages;
+  const lower = Math.min(Math.floor(place), Math.max(0, stages - 1));
+  return { lower, upper: Math.min(lower + 1, stages), share: place - lower };
+}
+
+/** Some rows of a mixture of two pictures, as a canvas takes them (RGBA). */
+export function mixedRows(
+  lower: Pixels,
+  upper: Pixels,
+  share: number,
+  top: number,
+  rows: number,
+): Uint8ClampedArray<ArrayBuffer> {
+  const out = new Uint8ClampedArray(lower.width * rows * 4);
+  let from = top * lower.width * 3;
+  for (let to = 0; to < out.length; to += 4, from += 3) {
+    for (let c = 0; c < 3; c++) {
+      const a = lower.rgb[from + c];
+      out[to + c] = a + share * (upper.rgb[from + c] - a);
+    }
+    out[to + 3] = 255;
+  }
+  return out;
+}
+
+/** RGB of the RGBA that a canvas gives. */
+export function withoutAlpha(rgba: Uint8ClampedArray): Uint8Array<ArrayBuffer> {
+  const rgb = new Uint8Array((rgba.length / 4) * 3);
+  for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
+    rgb[to] = rgba[from];
+    rgb[to + 1] = rgba[from + 1];
+    rgb[to + 2] = rgba[from + 2];
+  }
+  return rgb;
+}
+
+/** The red, the green and the blue of a picture after one another, 0..255: what models take. */
+export function toPlanes(rgb: Uint8Array): Float32Array {
+  const area = rgb.length / 3;
+  const planes = new Float32Array(rgb.length);
+  for (let at = 0, from = 0; at < area; at++) {
+    planes[at] = rgb[from++];
+    planes[area + at] = rgb[from++];
+    planes[2 * area + at] = rgb[from++];
+  }
+  return planes;
+}
+
+/** The picture of what models give, rounded. */
+export function fromPlanes(planes: Float32Array): Uint8Array<ArrayBuffer> {
+  const area = planes.length / 3;
+  const rgb = new Uint8ClampedArray(planes.length); // it rounds to the nearest
+  for (let at = 0, to = 0; at < area; at++) {
+    rgb[to++] = planes[at];
+    rgb[to++] = planes[area + at];
+    rgb[to++] = planes[2 * area + at];
+  }
+  return new Uint8Array(rgb.buffer);
+}

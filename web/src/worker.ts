@@ -1,0 +1,171 @@
+/** Paints, apart from the page: statistics of the picture first, then the picture in tiles on them. */
+
+import type * as Ort from "onnxruntime-web";
+import type { Style } from "./manifest";
+import { cut, fromPlanes, grown, shrink, sizeWithin, toPlanes } from "./pixels";
+import type { Answer, Failure, PaintRequest, Pixels, Provider } from "./protocol";
+import { loadRuntime, openSession, threads } from "./runtime";
+import { type Box, plan } from "./tiles";
+
+/** Size of the first impression; larger pictures than four of it get one. */
+const PREVIEW_PIXELS = 60_000;
+
+let runtime: Promise<typeof Ort> | undefined;
+let opened: { key: string; session: Ort.InferenceSession } | undefined;
+
+function say(answer: Answer): void {
+  const buffers = "stages" in answer ? answer.stages.map((stage) => stage.buffer) : [];
+  postMessage(answer, { transfer: buffers });
+}
+
+/** An error with what the page can do about it. */
+class Failed extends Error {
+  constructor(
+    readonly failure: Failure,
+    cause: unknown,
+  ) {
+    super(cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+function failureOf(error: unknown, provider: Provider): Failure {
+  if (error instanceof Failed) return error.failure;
+  const text = String(error);
+  // How an allocation fails depends on where: a C++ exception (a bare number without its text), an
+  // abort of the module, or the engine's own error.
+  if (/memory|bad_alloc|alloc|abort|^\d+$/i.test(text) || error instanceof RangeError) {
+    return "memory";
+  }
+  return provider === "webgpu" ? "gpu" : "model";
+}
+
+async function fetchModel(style: Style): Promise<Uint8Array> {
+  let answer: Response;
+  try {
+    answer = await fetch(style.file);
+  } catch (error) {
+    throw new Failed("offline", error);
+  }
+  if (!answer.ok) throw new Failed("model", `${answer.status} ${answer.statusText}`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+async function sessionFor(request: PaintRequest): Promise<[typeof Ort, Ort.InferenceSession]> {
+  const { style, provider } = request;
+  const model = fetchModel(style);
+  model.catch(() => {}); // reported below, when the runtime is there
+  runtime ??= loadRuntime(request.runtime);
+  let ort: typeof Ort;
+  try {
+    ort = await runtime;
+  } catch (error) {
+    throw new Failed("runtime", error);
+  }
+  const key = `${provider} ${style.file}`;
+  if (opened?.key !== key) {
+    await opened?.session.release();
+    opened = undefined;
+    opened = { key, session: await openSession(ort, await model, provider) };
+    if (provider === "webgpu") {
+      const device = await ort.env.webgpu.device;
+      device?.lost?.then(() =>
+        say({ type: "failed", failure: "gpu", detail: "the device was lost" }),
+      );
+    }
+  }
+  return [ort, opened.session];
+}
+
+type Run = (photo: Pixels, statistics?: Float32Array) => Promise<Painted>;
+
+interface Painted {
+  stages: Uint8Array<ArrayBuffer>[];
+  statistics: Float32Array;
+}
+
+function runner(ort: typeof Ort, session: Ort.InferenceSession, style: Style): Run {
+  return async (photo, statistics) => {
+    const { width, height } = photo;
+    const given = statistics ?? new Float32Array(2 * style.statistics);
+    const outputs = await session.run({
+      image: new ort.Tensor("float32", toPlanes(photo.rgb), [1, 3, height, width]),
+      statistics: new ort.Tensor("float32", given, [2, style.statistics]),
+      frozen: new ort.Tensor("bool", [statistics !== undefined], [1]),
+    });
+    const stages = Array.from({ length: style.stages }, (_, k) => outputs[`stage${k + 1}`].data);
+    return {
+      stages: stages.map((planes) => fromPlanes(planes as Float32Array)),
+      // A copy: what the runtime gives may be its own memory.
+      statistics: new Float32Array(outputs.measured.data as Float32Array),
+    };
+  };
+}
+
+async function paint(request: PaintRequest): Promise<void> {
+  const { style, photo, budget, provider } = request;
+  const [ort, session] = await sessionFor(request);
+  const run = runner(ort, session, style);
+  const count = threads();
+  const processor = count > 1 ? `the processor, ${count} threads` : "the processor, one thread";
+  say({ type: "engine", text: provider === "webgpu" ? "the graphics card" : processor });
+
+  const most = Math.min(style.measured_pixels, budget.measured);
+  const [measuredWidth, measuredHeight] = sizeWithin(photo.width, photo.height, most);
+  const isWhole = measuredWidth === photo.width && measuredHeight === photo.height;
+  const tiles = isWhole
+    ? []
+    : plan(photo.width, photo.height, style.reach, style.multiple, budget.tile);
+
+  const areas = [
+    measuredWidth * measuredHeight,
+    ...tiles.map(({ window }) => window.width * window.height),
+  ];
+  const total = areas.reduce((sum, area) => sum + area, 0);
+  let pace = 0; // seconds a pixel
+  let done = 0;
+  const timed = async (pixels: Pixels, statistics?: Float32Array) => {
+    const area = pixels.width * pixels.height;
+    say({ type: "progress", done: done / total, next: area / total, seconds: pace * area });
+    const begun = performance.now();
+    const painted = await run(pixels, statistics);
+    pace = (performance.now() - begun) / 1000 / area;
+    return painted;
+  };
+
+  const [width, height] = sizeWithin(photo.width, photo.height, PREVIEW_PIXELS);
+  if (Math.min(width, height) >= style.minimum && total > 4 * PREVIEW_PIXELS) {
+    const { stages } = await timed(shrink(photo, width, height));
+    say({ type: "preview", width, height, stages });
+  }
+  const small = grown(shrink(photo, measuredWidth, measuredHeight), style.minimum);
+  const measured = await timed(small);
+  done += areas[0];
+  if (isWhole) {
+    const box: Box = { left: 0, top: 0, width: photo.width, height: photo.height };
+    say({ type: "tile", box, stages: measured.stages.map((rgb) => cut({ ...small, rgb }, box)) });
+  }
+  for (const { window, kept } of tiles) {
+    const { width, height } = window;
+    const { stages } = await timed({ width, height, rgb: cut(photo, window) }, measured.statistics);
+    done += width * height;
+    const box = { ...kept, left: kept.left - window.left, top: kept.top - window.top };
+    say({
+      type: "tile",
+      box: kept,
+      stages: stages.map((rgb) => cut({ width, height, rgb }, box)),
+    });
+  }
+  say({ type: "done" });
+}
+
+addEventListener("message", async ({ data: request }: MessageEvent<PaintRequest>) => {
+  try {
+    await paint(request);
+  } catch (error) {
+    say({
+      type: "failed",
+      failure: failureOf(error, request.provider),
+      detail: error instanceof Error ? error.message : String(error),
+    });
+  }
+});

@@ -1,0 +1,179 @@
+/**
+ * The page in a browser, from a server that sends no headers but the type.
+ *
+ * tests/e2e/test_web.py makes the folder NEURALART_PAGE: `site` by neuralart's own export, and pictures with
+ * what `neuralart stylize` makes of them.
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { extname, join, normalize } from "node:path";
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+export const FOLDER = process.env.NEURALART_PAGE ?? "";
+
+/** Of the machine's own package. */
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** A graphics card made by software: slow, but the same WebGPU. */
+const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+const FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+
+const TYPES: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+};
+
+export class Site {
+  /** Answers in place of files. */
+  readonly instead = new Map<string, string>();
+  readonly missing = new Set<string>();
+  readonly asked: string[] = [];
+  private readonly server: Server;
+
+  private constructor(headers: Record<string, string>) {
+    this.server = createServer((request, response) => {
+      const path = normalize(new URL(request.url ?? "/", "http://x").pathname);
+      const name = path.endsWith("/") ? `${path}index.html` : path;
+      this.asked.push(name);
+      const file = join(FOLDER, "site", name);
+      if (this.missing.has(name) || !(this.instead.has(name) || existsSync(file))) {
+        response.writeHead(404).end();
+        return;
+      }
+      const type = TYPES[extname(name)] ?? "application/octet-stream";
+      response.writeHead(200, { "Content-Type": type, ...headers });
+      response.end(this.instead.get(name) ?? readFileSync(file));
+    });
+  }
+
+  static async open(headers: Record<string, string> = {}): Promise<Site> {
+    const site = new Site(headers);
+    await new Promise<void>((listening) => site.server.listen(0, "localhost", listening));
+    return site;
+  }
+
+  get address(): string {
+    return `http://localhost:${(this.server.address() as AddressInfo).port}/`;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((done) => this.server.close(done));
+    this.server.closeAllConnections();
+    await closed;
+  }
+}
+
+export function launch(more: "gpu" | "camera" | "plain" = "plain"): Promise<Browser> {
+  const flags = { gpu: SOFTWARE_GPU, camera: FAKE_CAMERA, plain: [] }[more];
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags],
+  });
+}
+
+/** The page, ready: reloaded through its service worker, if it may have one. */
+export async function visit(
+  browser: Browser,
+  site: Site,
+  options: BrowserContextOptions = {},
+  before?: (page: Page) => Promise<void>,
+): Promise<Page> {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 860 },
+    ...options,
+  });
+  const page = await context.newPage();
+  await before?.(page);
+  await page.goto(site.address);
+  if (options.serviceWorkers !== "block") {
+    await page.waitForFunction(() => crossOriginIsolated);
+  }
+  await page.getByRole("radio").first().waitFor({ state: "attached" });
+  return page;
+}
+
+/** Run in the painting worker before its own code. */
+export async function inWorker(page: Page, code: string): Promise<void> {
+  await page.addInitScript((source) => {
+    const blob = (text: string) =>
+      URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    window.Worker = class extends Worker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        const real = new URL(url, location.href).href;
+        super(blob(`import "${blob(source)}"; import "${real}";`), options);
+      }
+    };
+  }, code);
+}
+
+export const status = (page: Page) => page.getByRole("status");
+export const message = (page: Page) => page.getByRole("alert");
+
+export async function painted(page: Page): Promise<void> {
+  await page.waitForFunction(
+    () => /^(Painted|Not painted)/.test(document.querySelector("#status")?.textContent ?? ""),
+    null,
+    { timeout: 120_000 },
+  );
+  const text = await status(page).textContent();
+  if (!text?.startsWith("Painted")) throw new Error(`${text} ${await message(page).textContent()}`);
+}
+
+export async function choose(page: Page, name: string): Promise<void> {
+  await page.setInputFiles("#file", join(FOLDER, name));
+}
+
+export async function slide(page: Page, label: string, value: number): Promise<void> {
+  await page.getByLabel(label, { exact: true }).fill(String(value));
+}
+
+export async function downloaded(page: Page): Promise<{ name: string; data: Buffer }> {
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download PNG" }).click(),
+  ]);
+  return { name: download.suggestedFilename(), data: readFileSync(await download.path()) };
+}
+
+/** Mean and largest difference of two PNGs, 0..255; they must be of one size. */
+export async function difference(
+  page: Page,
+  first: Buffer,
+  second: Buffer,
+): Promise<{ mean: number; largest: number }> {
+  const addresses = [first, second].map(
+    (data) => `data:image/png;base64,${data.toString("base64")}`,
+  );
+  return page.evaluate(async (pictures) => {
+    const [a, b] = await Promise.all(
+      pictures.map(async (address) => {
+        const bytes = Uint8Array.from(atob(address.split(",")[1]), (c) => c.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+        const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        if (!context) throw new Error("no canvas");
+        context.drawImage(bitmap, 0, 0);
+        return context.getImageData(0, 0, bitmap.width, bitmap.height);
+      }),
+    );
+    if (a.width !== b.width || a.height !== b.height) {
+      throw new Error(`${a.width} x ${a.height} and ${b.width} x ${b.height}`);
+    }
+    let [sum, largest] = [0, 0];
+    for (let i = 0; i < a.data.length; i++) {
+      const apart = Math.abs(a.data[i] - b.data[i]);
+      sum += apart;
+      largest = Math.max(largest, apart);
+    }
+    return { mean: sum / (a.width * a.height * 3), largest };
+  }, addresses);
+}
+
+export function picture(name: string): Buffer {
+  return readFileSync(join(FOLDER, name));
+}

@@ -1,0 +1,224 @@
+/** Photos go in, paintings come out: as neuralart stylize makes them, whatever the way. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  choose,
+  difference,
+  downloaded,
+  FOLDER,
+  inWorker,
+  launch,
+  message,
+  painted,
+  picture,
+  Site,
+  slide,
+  visit,
+} from "./harness";
+
+/** Of 255, on average: rounding, and sums in another order. */
+const NEAR = 2;
+
+let site: Site;
+let browser: Browser;
+
+beforeAll(async () => {
+  site = await Site.open();
+  browser = await launch();
+});
+afterAll(async () => {
+  await browser.close();
+  await site.close();
+});
+
+async function compare(page: Page, expected: string): Promise<void> {
+  const { data } = await downloaded(page);
+  const { mean } = await difference(page, data, picture(expected));
+  console.info(`${expected}: ${mean.toFixed(4)} of 255 from neuralart stylize`);
+  expect(mean).toBeLessThanOrEqual(NEAR);
+}
+
+describe("with threads", () => {
+  let page: Page;
+  beforeAll(async () => {
+    page = await visit(browser, site);
+  });
+  afterAll(() => page.context().close());
+
+  test("a photo becomes the painting that neuralart stylize makes", async () => {
+    await choose(page, "photo.png");
+    await painted(page);
+    const { name, data } = await downloaded(page);
+    expect(name).toBe("photo-tiny.png");
+    const away = await difference(page, data, picture("photo.png"));
+    expect(away.mean).toBeGreaterThan(10); // it is a painting at all
+    await compare(page, "photo.tiny.png");
+    if (navigator.hardwareConcurrency > 1) {
+      expect(await page.locator("#engine").textContent()).toMatch(/processor, \d+ threads/);
+    }
+  });
+
+  test("sliders: stage 1, the photo itself, half way", async () => {
+    await slide(page, "Stage", 1);
+    await compare(page, "photo.tiny.stage1.png");
+    await slide(page, "Stage", 2);
+    await slide(page, "Strength", 0);
+    const { data } = await downloaded(page);
+    expect(await difference(page, data, picture("photo.png"))).toEqual({ mean: 0, largest: 0 });
+    await slide(page, "Strength", 50); // of two stages: the first
+    await compare(page, "photo.tiny.stage1.png");
+    await slide(page, "Strength", 100);
+  });
+
+  test("the picture on the page is the one that is downloaded, right of the divider", async () => {
+    const left = () =>
+      page.evaluate(() => {
+        const canvas = document.querySelector("canvas");
+        return Array.from(canvas?.getContext("2d")?.getImageData(4, 4, 1, 1).data ?? []);
+      });
+    await slide(page, "Divider between photo and painting", 100);
+    await page.waitForTimeout(100);
+    const before = await left();
+    await slide(page, "Divider between photo and painting", 0);
+    await page.waitForTimeout(100);
+    const after = await left();
+    expect(before).not.toEqual(after);
+    const { data } = await downloaded(page);
+    const pixel = await page.evaluate(
+      async (address) => {
+        const bitmap = await createImageBitmap(await (await fetch(address)).blob());
+        const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        context?.drawImage(bitmap, 0, 0);
+        return Array.from(context?.getImageData(4, 4, 1, 1).data ?? []);
+      },
+      `data:image/png;base64,${data.toString("base64")}`,
+    );
+    expect(after).toEqual(pixel);
+  });
+
+  test("another style paints again", async () => {
+    await page.getByText("Shipped", { exact: true }).click();
+    await painted(page);
+    await compare(page, "photo.shipped.png");
+  });
+
+  test("a large photo is painted in tiles", async () => {
+    await page.getByText("Tiny", { exact: true }).click();
+    await choose(page, "large.jpg");
+    await painted(page);
+    await compare(page, "large.tiny.png");
+  });
+
+  test("a photo smaller than the model takes, and one that lies on its side", async () => {
+    await choose(page, "dot.png");
+    await painted(page);
+    const { data } = await downloaded(page);
+    expect([data.readUInt32BE(16), data.readUInt32BE(20)]).toEqual([5, 3]); // IHDR
+    await choose(page, "turned.jpg");
+    await painted(page);
+    await compare(page, "turned.tiny.png");
+  });
+});
+
+test("without a service worker: one thread", async () => {
+  const page = await visit(browser, site, { serviceWorkers: "block" });
+  await choose(page, "photo.png");
+  await painted(page);
+  expect(await page.locator("#engine").textContent()).toContain("one thread");
+  await compare(page, "photo.tiny.png");
+  await page.context().close();
+});
+
+test("without network, once it was loaded", async () => {
+  const here = await Site.open();
+  const page = await visit(browser, here);
+  await page.getByText("Works without network").waitFor();
+  await here.close();
+  await page.reload();
+  await page.getByRole("radio").first().waitFor({ state: "attached" });
+  await choose(page, "photo.png");
+  await painted(page);
+  await compare(page, "photo.tiny.png");
+  await page.context().close();
+});
+
+test("with the runtime from another host", async () => {
+  const cdn = await Site.open({ "Access-Control-Allow-Origin": "*" });
+  const here = await Site.open();
+  const listed = JSON.parse(readFileSync(join(FOLDER, "site/models/models.json"), "utf8"));
+  const moved = { ...listed, runtime: `${cdn.address}ort/` };
+  here.instead.set("/models/models.json", JSON.stringify(moved));
+  const page = await visit(browser, here);
+  await choose(page, "photo.png");
+  await painted(page);
+  await compare(page, "photo.tiny.png");
+  expect(here.asked.some((name) => name.startsWith("/ort/"))).toBe(false);
+  expect(cdn.asked.some((name) => name.endsWith(".wasm"))).toBe(true);
+  await page.context().close();
+  await here.close();
+  await cdn.close();
+});
+
+test("when memory is short, in smaller pieces", async () => {
+  const page = await visit(browser, site, {}, (page) =>
+    inWorker(
+      page,
+      `const Whole = WebAssembly.Memory;
+       WebAssembly.Memory = function (size) {
+         return new Whole({ ...size, maximum: Math.min(size.maximum, 1800) }); // of 64 KB
+       };`,
+    ),
+  );
+  await choose(page, "large.jpg");
+  await message(page).getByText("Memory was short").waitFor({ timeout: 60_000 });
+  await painted(page);
+  const { data } = await downloaded(page);
+  expect([data.readUInt32BE(16), data.readUInt32BE(20)]).toEqual([2000, 1501]);
+  // Statistics of a smaller copy: near, and not the same.
+  const { mean } = await difference(page, data, picture("large.tiny.png"));
+  expect(mean).toBeLessThan(12);
+  await page.context().close();
+});
+
+describe("with WebGPU", () => {
+  let gpu: Browser;
+  beforeAll(async () => {
+    gpu = await launch("gpu");
+  });
+  afterAll(() => gpu.close());
+
+  test("the graphics card paints the same", async () => {
+    const page = await visit(gpu, site);
+    await choose(page, "small.png");
+    await painted(page);
+    expect(await page.locator("#engine").textContent()).toContain("graphics card");
+    await compare(page, "small.tiny.png");
+    await page.context().close();
+  });
+
+  test("when it is lost in the middle, the processor goes on", async () => {
+    const page = await visit(gpu, site, {}, (page) =>
+      inWorker(
+        page,
+        `const ask = GPUAdapter.prototype.requestDevice, submit = GPUQueue.prototype.submit;
+         let device, submitted = 0;
+         GPUAdapter.prototype.requestDevice = async function (...all) {
+           return (device = await ask.apply(this, all));
+         };
+         GPUQueue.prototype.submit = function (...all) {
+           if (++submitted === 2) device.destroy();
+           return submit.apply(this, all);
+         };`,
+      ),
+    );
+    await choose(page, "small.png");
+    await message(page).getByText("The graphics card stopped answering").waitFor();
+    await painted(page);
+    expect(await page.locator("#engine").textContent()).toContain("processor");
+    await compare(page, "small.tiny.png");
+    await page.context().close();
+  });
+});

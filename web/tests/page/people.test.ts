@@ -1,0 +1,214 @@
+/** What people do with the page: files of all kinds, other ways in, keyboard, phone. */
+
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import {
+  choose,
+  downloaded,
+  FOLDER,
+  launch,
+  message,
+  painted,
+  picture,
+  Site,
+  status,
+  visit,
+} from "./harness";
+
+let site: Site;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  site = await Site.open();
+  browser = await launch("camera");
+});
+afterAll(async () => {
+  await browser.close();
+  await site.close();
+});
+beforeEach(async () => {
+  page = await visit(browser, site, { permissions: ["camera"] });
+});
+afterEach(() => page.context().close());
+
+test("what is no photo is refused in words, and the page goes on", async () => {
+  for (const [name, words] of [
+    ["notes.txt", "“notes.txt” is not a picture that this browser can open."],
+    ["empty.png", "“empty.png” is empty."],
+    ["cut.jpg", "“cut.jpg” cannot be opened: it is damaged"],
+    ["bomb.png", "“bomb.png” has 3600 megapixels; more than 200 megapixels cannot be opened"],
+  ]) {
+    await choose(page, name);
+    await message(page).getByText(words).waitFor();
+    await page.getByRole("button", { name: "Close the message" }).click();
+    expect(await message(page).isHidden()).toBe(true);
+  }
+  await choose(page, "photo.png");
+  await painted(page);
+  // Refused later, too, without harm to what is there.
+  await choose(page, "notes.txt");
+  await message(page).getByText("is not a picture").waitFor();
+  expect((await downloaded(page)).name).toBe("photo-tiny.png");
+});
+
+test("an enormous photo is painted smaller, and says so", async () => {
+  await choose(page, "enormous.png");
+  await message(page).getByText("The photo has 30 megapixels; it is painted at").waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  expect(await status(page).textContent()).toBe("Stopped.");
+  expect(await page.getByRole("button", { name: "Download PNG" }).isDisabled()).toBe(true);
+  await choose(page, "photo.png");
+  await painted(page);
+});
+
+test("a style that is missing or damaged is told, and another one paints", async () => {
+  site.missing.add("/models/tiny.onnx");
+  await page.context().close();
+  page = await visit(browser, site, { serviceWorkers: "block" });
+  await choose(page, "photo.png");
+  await message(page).getByText("“Tiny” cannot be run: its file is missing or damaged.").waitFor();
+  await page.getByText("Shipped", { exact: true }).click();
+  await painted(page);
+  site.missing.clear();
+  site.instead.set("/models/tiny.onnx", "no model");
+  await page.getByText("Tiny", { exact: true }).click();
+  await message(page).getByText("“Tiny” cannot be run").waitFor();
+  site.instead.clear();
+  await page.getByText("Tiny", { exact: true }).click();
+});
+
+test("a folder without styles says what to do", async () => {
+  site.missing.add("/models/models.json");
+  await page.context().close();
+  page = await (await browser.newContext({ serviceWorkers: "block" })).newPage();
+  await page.goto(site.address);
+  await message(page).getByText("make its folder with neuralart export").waitFor();
+  site.missing.clear();
+});
+
+test("dropped and pasted", async () => {
+  const give = (kind: "drop" | "paste", name: string, type: string, base64: string) =>
+    page.evaluate(
+      ([kind, name, type, base64]) => {
+        const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+        const data = new DataTransfer();
+        if (name) data.items.add(new File([bytes], name, { type }));
+        const options = { bubbles: true, cancelable: true };
+        document.body.dispatchEvent(
+          kind === "drop"
+            ? new DragEvent(kind, { ...options, dataTransfer: data })
+            : new ClipboardEvent(kind, { ...options, clipboardData: data }),
+        );
+      },
+      [kind, name, type, base64] as const,
+    );
+  await give("drop", "dropped.png", "image/png", picture("photo.png").toString("base64"));
+  await painted(page);
+  expect((await downloaded(page)).name).toBe("dropped-tiny.png");
+  await give("paste", "image.png", "image/png", picture("small.png").toString("base64"));
+  await status(page).getByText("Painting 96").waitFor();
+  await painted(page);
+  expect((await downloaded(page)).name).toBe("image-tiny.png");
+  await give("paste", "", "", "");
+  await message(page).getByText("There is no picture to paste").waitFor();
+});
+
+test("the camera takes a photo, or says why not", async () => {
+  await page.getByRole("button", { name: "Camera" }).click();
+  const dialog = page.getByRole("dialog", { name: "Camera" });
+  await dialog.waitFor();
+  await page.waitForFunction(
+    () => (document.querySelector("video") as HTMLVideoElement).videoWidth > 0,
+  );
+  await page.getByRole("button", { name: "Take the photo" }).click();
+  expect(await dialog.isHidden()).toBe(true);
+  await painted(page);
+  expect((await downloaded(page)).name).toBe("camera-tiny.png");
+  await page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = () =>
+      Promise.reject(new DOMException("", "NotAllowedError"));
+  });
+  await page.getByRole("button", { name: "Camera" }).click();
+  await message(page).getByText("permission was refused").waitFor();
+});
+
+test("everything by keyboard, and with names that a screen reader says", async () => {
+  await choose(page, "photo.png");
+  await painted(page);
+  await page.getByRole("img", { name: "“photo.png” painted as Tiny" }).waitFor();
+  await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  const reached: string[] = [];
+  for (let i = 0; i < 9; i++) {
+    await page.keyboard.press("Tab");
+    reached.push(
+      await page.evaluate(() => {
+        const { id, name } = document.activeElement as HTMLInputElement;
+        return id || name;
+      }),
+    );
+  }
+  const order = ["divider", "file", "camera-open", "style", "strength", "stage", "download"];
+  expect(reached.slice(0, order.length)).toEqual(order);
+
+  const divider = page.getByRole("slider", { name: "Divider between photo and painting" });
+  await divider.focus();
+  await page.keyboard.press("ArrowRight");
+  expect(await divider.inputValue()).toBe("50.5");
+  await page.keyboard.press("End");
+  expect(await divider.getAttribute("aria-valuetext")).toBe("photo 100 percent");
+  const stage = page.getByRole("slider", { name: "Stage" });
+  await stage.focus();
+  await page.keyboard.press("ArrowLeft");
+  expect(await stage.getAttribute("aria-valuetext")).toBe("1 of 2");
+  await page.getByRole("radio", { name: "Tiny" }).focus();
+  await page.keyboard.press("ArrowRight");
+  expect(await page.getByRole("radio", { name: "Shipped" }).isChecked()).toBe(true);
+  await painted(page);
+  const nameless = await page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>("button, input, select")]
+      .filter((control) => !control.hasAttribute("aria-hidden"))
+      .filter((control) => {
+        const labels = (control as HTMLInputElement).labels?.length ?? 0;
+        return !(labels || control.textContent?.trim() || control.getAttribute("aria-label"));
+      })
+      .map((control) => control.outerHTML),
+  );
+  expect(nameless).toEqual([]);
+});
+
+test("on a phone: nothing beside the screen, and room for fingers", async () => {
+  await page.context().close();
+  const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
+  page = await visit(browser, site, phone);
+  await choose(page, "photo.png");
+  await painted(page);
+  const { wide, small } = await page.evaluate(() => ({
+    wide: document.documentElement.scrollWidth,
+    small: [...document.querySelectorAll<HTMLElement>("button, .button, .slider input")]
+      .filter((control) => control.offsetParent)
+      .filter((control) => control.getBoundingClientRect().height < 32)
+      .map((control) => control.outerHTML),
+  }));
+  expect(wide).toBe(360);
+  expect(small).toEqual([]);
+  const handle = await page.locator("#divider").boundingBox();
+  if (!handle) throw new Error("no divider");
+  await page.touchscreen.tap(handle.x + handle.width * 0.8, handle.y + handle.height / 2);
+  expect(Number(await page.locator("#divider").inputValue())).toBeGreaterThan(70);
+});
+
+test("pictures for the docs", async () => {
+  const pictures = process.env.NEURALART_SCREENSHOTS;
+  if (!pictures) return;
+  await page.emulateMedia({ colorScheme: "light" });
+  await choose(page, "show.png");
+  await page.getByText("Shipped", { exact: true }).click();
+  await painted(page);
+  await page.screenshot({ path: join(pictures, "page-desktop.png") });
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.screenshot({ path: join(pictures, "page-phone.png") });
+  expect(FOLDER).not.toBe("");
+});

@@ -1,0 +1,51 @@
+/** The build: into the Python package, with the runtime beside the page and a service worker that lists it. */
+
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Plugin, transformWithEsbuild } from "vite";
+import { defineConfig } from "vitest/config";
+
+const OUT = "../neuralart/data/web";
+const ORT = "node_modules/onnxruntime-web";
+const RUNTIME_VERSION: string = JSON.parse(readFileSync(`${ORT}/package.json`, "utf8")).version;
+
+/** What src/runtime.ts may ask for. */
+const RUNTIME = [
+  "ort.jspi.bundle.min.mjs",
+  "ort-wasm-simd-threaded.jspi.wasm",
+  "ort.webgpu.bundle.min.mjs",
+  "ort-wasm-simd-threaded.asyncify.wasm",
+  "ort.wasm.bundle.min.mjs",
+  "ort-wasm-simd-threaded.wasm",
+];
+
+function finish(): Plugin {
+  return {
+    name: "runtime-and-service-worker",
+    apply: "build",
+    async closeBundle() {
+      const page = (readdirSync(OUT, { recursive: true, withFileTypes: false }) as string[])
+        .filter((name) => name.includes("."))
+        .sort();
+      const source = readFileSync("src/sw.ts", "utf8");
+      const { code } = await transformWithEsbuild(source, "sw.ts", {
+        define: { FILES: JSON.stringify(page) },
+        minify: true,
+        sourcemap: false,
+      });
+      writeFileSync(join(OUT, "sw.js"), code);
+      mkdirSync(join(OUT, "ort"), { recursive: true });
+      writeFileSync(join(OUT, "ort", "version.txt"), `${RUNTIME_VERSION}\n`);
+      for (const name of RUNTIME) copyFileSync(`${ORT}/dist/${name}`, join(OUT, "ort", name));
+    },
+  };
+}
+
+export default defineConfig({
+  base: "./",
+  define: { RUNTIME_VERSION: JSON.stringify(RUNTIME_VERSION) },
+  build: { outDir: OUT, emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },
+  worker: { format: "es" },
+  plugins: [finish()],
+  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+});
