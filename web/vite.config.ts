@@ -24,19 +24,20 @@ function finish(): Plugin {
     name: "runtime-and-service-worker",
     apply: "build",
     async closeBundle() {
-      const page = (readdirSync(OUT, { recursive: true, withFileTypes: false }) as string[])
+      const page = (readdirSync(OUT, { recursive: true }) as string[])
         .filter((name) => name.includes("."))
         .sort();
+      const ort = join(OUT, "ort");
+      mkdirSync(ort, { recursive: true });
+      for (const name of RUNTIME) copyFileSync(`${ORT}/dist/${name}`, join(ort, name));
+      writeFileSync(join(ort, "version.txt"), `${RUNTIME_VERSION}\n`);
       const source = readFileSync("src/sw.ts", "utf8");
       const { code } = await transformWithEsbuild(source, "sw.ts", {
         define: { FILES: JSON.stringify(page) },
         minify: true,
         sourcemap: false,
       });
-      writeFileSync(join(OUT, "sw.js"), code);
-      mkdirSync(join(OUT, "ort"), { recursive: true });
-      writeFileSync(join(OUT, "ort", "version.txt"), `${RUNTIME_VERSION}\n`);
-      for (const name of RUNTIME) copyFileSync(`${ORT}/dist/${name}`, join(OUT, "ort", name));
+      writeFileSync(join(OUT, "sw.js"), code); // last: scripts/build_web goes by its date
     },
   };
 }
@@ -47,5 +48,11 @@ export default defineConfig({
   build: { outDir: OUT, emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },
   worker: { format: "es" },
   plugins: [finish()],
-  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+  test: {
+    include: ["tests/**/*.test.ts"],
+    // A painting takes its time where other work goes on beside it.
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+    fileParallelism: false,
+  },
 });

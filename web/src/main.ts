@@ -60,7 +60,8 @@ function adjust(): void {
 /** All stages of the chosen style, if another one had another number of them. */
 function setStages(): void {
   if (stage.max !== String(style.stages) || !painter) {
-    stage.max = stage.value = String(style.stages);
+    stage.max = String(style.stages); // first: a value is cut to it
+    stage.value = stage.max;
     const marks = Array.from({ length: style.stages }, (_, k) => new Option("", String(k + 1)));
     element("stages").replaceChildren(...marks);
   }

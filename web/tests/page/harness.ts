@@ -98,6 +98,11 @@ export async function visit(
   return page;
 }
 
+/** The page on a device of little memory: it begins with small tiles. */
+export async function withLittleMemory(page: Page): Promise<void> {
+  await page.addInitScript(() => Object.defineProperty(navigator, "deviceMemory", { value: 2 }));
+}
+
 /** Run in the painting worker before its own code. */
 export async function inWorker(page: Page, code: string): Promise<void> {
   await page.addInitScript((source) => {

@@ -108,7 +108,7 @@ test("dropped and pasted", async () => {
   await painted(page);
   expect((await downloaded(page)).name).toBe("dropped-tiny.png");
   await give("paste", "image.png", "image/png", picture("small.png").toString("base64"));
-  await status(page).getByText("Painting 96").waitFor();
+  await status(page).getByText("Painting 44").waitFor();
   await painted(page);
   expect((await downloaded(page)).name).toBe("image-tiny.png");
   await give("paste", "", "", "");
