@@ -181,9 +181,12 @@ function hang(next: Photo): void {
 // ---- Where photos come from
 
 async function open(file: Blob, name: string): Promise<void> {
+  const before = status.textContent;
+  status.textContent = `Opening “${name}” …`;
   try {
     hang(await openPhoto(file, name, MOST_PIXELS));
   } catch (error) {
+    status.textContent = before;
     alertUser(error instanceof Error ? error.message : String(error));
   }
 }
