@@ -3,11 +3,11 @@
 import type { Manifest, Style } from "./manifest";
 import type { Answer, Budget, Failure, PaintRequest, Pixels, Provider } from "./protocol";
 
-/** Tried one after the other when memory is short. The first measures as `neuralart stylize` does. */
+/** Tried one after the other when memory is short. The first two measure as `neuralart stylize` does. */
 const BUDGETS: Budget[] = [
-  { measured: 1_500_000, tile: 2_500_000 },
-  { measured: 400_000, tile: 600_000 },
-  { measured: 120_000, tile: 250_000 },
+  { measured: 250_000, tile: 2_500_000 },
+  { measured: 250_000, tile: 600_000 },
+  { measured: 100_000, tile: 250_000 },
 ];
 
 /** Phones and small tablets: their browsers end a page that takes much memory, without a word. */

@@ -38,7 +38,7 @@ export type Answer =
   | { type: "engine"; text: string }
   /** Share of the work that is done, and the seconds that the next answer will take, as far as known. */
   | { type: "progress"; done: number; next: number; seconds: number }
-  /** A first impression, small: one picture for each stage. */
+  /** A first impression, from the copy that was measured: one picture for each stage. */
   | { type: "preview"; width: number; height: number; stages: Uint8Array<ArrayBuffer>[] }
   /** A finished part of the painting: `box` of every stage. */
   | { type: "tile"; box: Box; stages: Uint8Array<ArrayBuffer>[] }

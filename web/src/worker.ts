@@ -3,12 +3,9 @@
 import type * as Ort from "onnxruntime-web";
 import type { Style } from "./manifest";
 import { cut, fromPlanes, grown, shrink, sizeWithin, toPlanes } from "./pixels";
-import type { Answer, Failure, PaintRequest, Pixels, Provider } from "./protocol";
+import type { Answer, Budget, Failure, PaintRequest, Pixels, Provider } from "./protocol";
 import { loadRuntime, openSession, threads } from "./runtime";
 import { type Box, plan } from "./tiles";
-
-/** Size of the first impression; larger pictures than four of it get one. */
-const PREVIEW_PIXELS = 60_000;
 
 let runtime: Promise<typeof Ort> | undefined;
 let opened: { key: string; session: Ort.InferenceSession } | undefined;
@@ -101,6 +98,15 @@ function runner(ort: typeof Ort, session: Ort.InferenceSession, style: Style): R
   };
 }
 
+function up(pixels: number, multiple: number): number {
+  return Math.ceil(pixels / multiple) * multiple;
+}
+
+/** Pixels of a tile: enough that more than its overlaps are kept. */
+function tileOf(budget: Budget, style: Style): number {
+  return Math.max(budget.tile, (3 * style.reach) ** 2);
+}
+
 async function paint(request: PaintRequest): Promise<void> {
   const { style, photo, budget, provider } = request;
   const [ort, session] = await sessionFor(request);
@@ -110,16 +116,14 @@ async function paint(request: PaintRequest): Promise<void> {
   say({ type: "engine", text: provider === "webgpu" ? "the graphics card" : processor });
 
   const most = Math.min(style.measured_pixels, budget.measured);
-  const [measuredWidth, measuredHeight] = sizeWithin(photo.width, photo.height, most);
-  const isWhole = measuredWidth === photo.width && measuredHeight === photo.height;
+  const isWhole = photo.width * photo.height <= most;
+  const size = sizeWithin(photo.width, photo.height, most);
+  const [width, height] = isWhole ? size : size.map((edge) => up(edge, style.multiple));
   const tiles = isWhole
     ? []
-    : plan(photo.width, photo.height, style.reach, style.multiple, budget.tile);
+    : plan(photo.width, photo.height, style.reach, style.multiple, tileOf(budget, style));
 
-  const areas = [
-    measuredWidth * measuredHeight,
-    ...tiles.map(({ window }) => window.width * window.height),
-  ];
+  const areas = [width * height, ...tiles.map(({ window }) => window.width * window.height)];
   const total = areas.reduce((sum, area) => sum + area, 0);
   let pace = 0; // seconds a pixel
   let done = 0;
@@ -129,25 +133,19 @@ async function paint(request: PaintRequest): Promise<void> {
     const begun = performance.now();
     const painted = await run(pixels, statistics);
     pace = (performance.now() - begun) / 1000 / area;
+    done += area;
     return painted;
   };
 
-  const [width, height] = sizeWithin(photo.width, photo.height, PREVIEW_PIXELS);
-  if (Math.min(width, height) >= style.minimum && total > 4 * PREVIEW_PIXELS) {
-    const { stages } = await timed(shrink(photo, width, height));
-    say({ type: "preview", width, height, stages });
-  }
-  const small = grown(shrink(photo, measuredWidth, measuredHeight), style.minimum);
+  const small = grown(shrink(photo, width, height), style.minimum);
   const measured = await timed(small);
-  done += areas[0];
-  if (isWhole) {
-    const box: Box = { left: 0, top: 0, width: photo.width, height: photo.height };
-    say({ type: "tile", box, stages: measured.stages.map((rgb) => cut({ ...small, rgb }, box)) });
-  }
+  const whole: Box = { left: 0, top: 0, width, height };
+  const stages = measured.stages.map((rgb) => cut({ ...small, rgb }, whole));
+  if (isWhole) say({ type: "tile", box: whole, stages });
+  else say({ type: "preview", width, height, stages });
   for (const { window, kept } of tiles) {
     const { width, height } = window;
     const { stages } = await timed({ width, height, rgb: cut(photo, window) }, measured.statistics);
-    done += width * height;
     const box = { ...kept, left: kept.left - window.left, top: kept.top - window.top };
     say({
       type: "tile",

@@ -127,7 +127,7 @@ test("on a device of little memory a photo is painted in tiles", async () => {
   const page = await visit(browser, site, {}, withLittleMemory);
   await choose(page, "large.jpg");
   await painted(page);
-  await compare(page, "large.tiny.png"); // its statistics are those of 400,000 pixels, too
+  await compare(page, "large.tiny.png");
   await page.context().close();
 });
 
