@@ -51,7 +51,7 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     // A painting takes its time where other work goes on beside it.
-    testTimeout: 180_000,
+    testTimeout: 240_000,
     hookTimeout: 60_000,
     fileParallelism: false,
   },

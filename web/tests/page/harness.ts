@@ -88,6 +88,7 @@ export async function visit(
     viewport: { width: 1280, height: 860 },
     ...options,
   });
+  context.setDefaultTimeout(90_000); // other work may go on beside this
   const page = await context.newPage();
   await before?.(page);
   await page.goto(site.address);
@@ -124,7 +125,7 @@ export async function painted(page: Page): Promise<void> {
   await page.waitForFunction(
     () => /^(Painted|Not painted)/.test(document.querySelector("#status")?.textContent ?? ""),
     null,
-    { timeout: 120_000 },
+    { timeout: 170_000 },
   );
   const text = await status(page).textContent();
   if (!text?.startsWith("Painted")) throw new Error(`${text} ${await message(page).textContent()}`);
