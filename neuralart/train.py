@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart import __version__, engine
+from neuralart.beginning import balanced_weights, first_params
 from neuralart.cards import without_folders
 from neuralart.checkpoint import RunFolder, State, check_same
 from neuralart.config import TrainConfig
@@ -38,26 +39,22 @@ from neuralart.images import (
     to_x,
     write_image,
 )
-from neuralart.model import LICENCE, Model, average, load_model
-from neuralart.modules.chain import Chain, initial_params
+from neuralart.model import LICENCE, Model, average
+from neuralart.modules.chain import Chain
 from neuralart.modules.cluster import Cluster, PeersGoneError
 from neuralart.modules.painter import Painter, unshare
 from neuralart.modules.perceptual import LossWeights, Perceptual
-from neuralart.modules.step import TINY_LOSS, batch_gradients, take_step
+from neuralart.modules.step import batch_gradients, take_step
 from neuralart.photos import Photos
 from neuralart.progress import REPORT_EVERY, Progress
 from neuralart.schedule import JOINT, Phase, plan
-from neuralart.shipped import find_model
 from neuralart.signals import deferred_signals
-from neuralart.symbols.vgg import STYLE_LAYERS
 from neuralart.team import batch_places, check_alike, leaders, own_folder, share_run
 
 JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experiments.md)
 MOST_ROLLBACKS = 3
 THUMBNAIL_PX = 96
 TIMED_STEPS = 4
-PHOTO_STYLE = 70.0  # what the photos' own distance to a painting counts in the balanced loss
-BALANCED_ON = 16  # photos
 TRAINING_SHARE = 0.92  # of --minutes; the rest is start, contact sheets and evaluation
 
 
@@ -77,56 +74,24 @@ class Training:
         self.cluster = Cluster(config.kvstore, len(self.contexts))
         self.run = RunFolder(own_folder(config.run_folder(), self.cluster))
         self.batch, self.places = batch_places(config, self.cluster, len(self.contexts))
-        self.params = self._first_params()
+        self.params, self.start_sha256 = first_params(config, self.specs)
         style = read_image(config.style)
         self.painting = resize_shorter_edge(style, config.style_scale)
         self.thumbnail = encode_image(resize_shorter_edge(style, THUMBNAIL_PX), ".png")
         self.features = load_features(config.features)
         self.photos = Photos(config.data, config.crop, config.seed, config.holdout, self.batch)
         style_x = to_x(self.painting)
-        self.weights = LossWeights(
-            self._balanced(style_x) if config.style_weight is None else config.style_weight,
-            config.content_weight,
-            config.tv_weight,
-        )
+        style_weight: float | tuple[float, ...] | None = config.style_weight
+        if style_weight is None:
+            squares = self.photos.held_out or self.photos.samples
+            style_weight = balanced_weights(self.features, style_x, squares, self.context)
+        self.weights = LossWeights(style_weight, config.content_weight, config.tv_weight)
         self.perceptual = Perceptual(
             self.features, self.weights, self.contexts, config.content_layer
         )
         self.perceptual.set_style(style_x)
         self.state = State()
         self.optimiser: Arrays = {}
-
-    def _first_params(self) -> Arrays:
-        """Random weights, or those of --start. Raises ConfigError if its generators are others."""
-        config = self.config
-        self.start_sha256 = ""
-        if config.start is None:
-            return initial_params(self.specs, config.seed, share_weights=config.share_weights)
-        model = load_model(find_model(config.start))
-        weights = b"".join(model.params[name].tobytes() for name in sorted(model.params))
-        self.start_sha256 = hashlib.sha256(weights).hexdigest()
-        layers = [spec.layers for spec in model.specs]
-        if config.share_weights or layers != [spec.layers for spec in self.specs]:
-            raise ConfigError(
-                f"--start {config.start}: its generators are not the ones to train "
-                f"({config.chain}{', shared' if config.share_weights else ''}); train without --start"
-            )
-        return dict(model.params)
-
-    def _balanced(self, style_x: X) -> tuple[float, ...]:
-        """Weights with which each style layer is as far from the painting as the others, on photos.
-
-        Relative distances differ: those of `relu5_1` to a dark painting are five times those of `relu3_1`.
-        """
-        loss = Perceptual(self.features, LossWeights(1, 0, 0), self.context)
-        loss.set_style(style_x)
-        rows = []
-        for square in (self.photos.held_out or self.photos.samples)[:BALANCED_ON]:
-            loss.set_content(to_x(square))
-            losses, _ = loss.score(to_x(square))
-            rows.append([losses[f"style_{layer}"] for layer in STYLE_LAYERS])
-        share = PHOTO_STYLE / len(STYLE_LAYERS)
-        return tuple(round(share / max(d, TINY_LOSS), 3) for d in np.median(rows, axis=0).tolist())
 
     def start(self) -> None:
         """Make the run's folder, or take up the run that is in it."""

@@ -53,6 +53,7 @@ class Cluster:
         self._known: set[str] = set()
         self._exchanges = 0
         self._kv: Any = None
+        self._closed, self._exit_code = False, 1
         self._tasks: queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[Any]]] | None = (
             None
         )
@@ -68,6 +69,7 @@ class Cluster:
                 "--kvstore dist_sync: this process is no worker of a job; start one with `neuralart launch`"
             )
         self._tasks = queue.SimpleQueue()
+        atexit.register(self._exit_unless_closed)
         threading.Thread(target=_serve, args=(self._tasks,), daemon=True).start()
         end = time.monotonic() + START_SECONDS
         try:
@@ -169,14 +171,21 @@ class Cluster:
         """Leave the job when all workers do."""
         if self._tasks is not None:
             self._wait(self._leave)
+            self._closed = True
 
     def _leave(self) -> None:
         self._kv = None
 
     def abandon(self, exit_code: int) -> None:
-        """End this process, when it ends, without waiting for the others as MXNet would."""
-        if self._tasks is not None:
-            atexit.register(_exit_at_once, exit_code)
+        """This process is going to end early, with this exit code."""
+        self._exit_code = exit_code
+
+    def _exit_unless_closed(self) -> None:
+        """Whatever ends this process early, it does not wait for the others then, as MXNet would."""
+        if not self._closed:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self._exit_code)
 
 
 def _serve(tasks: queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[Any]]]) -> None:
@@ -186,9 +195,3 @@ def _serve(tasks: queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[A
             answer.put(task())
         except Exception as error:  # noqa: BLE001  # the waiting thread raises it
             answer.put(error)
-
-
-def _exit_at_once(exit_code: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)

@@ -112,12 +112,21 @@ def test_ctrl_c_stops_every_worker_after_the_same_step(
     assert (out / "checkpoints").exists() and not (out / "model.neuralart").exists()
 
 
-def test_workers_must_be_alike(train_arguments: list[object], tmp_path: Path) -> None:
-    """One has another --rate, by its environment."""
+@pytest.mark.parametrize(
+    "setting, words",
+    [
+        ("RATE=0.5", "worker 1 differs from worker 0: rate (there 0.5, here 0.003)"),
+        ("START=no-such-style", "worker 1 on 127.0.0.1: error: "),
+    ],
+)
+def test_a_worker_that_differs_or_fails_at_the_start(
+    train_arguments: list[object], tmp_path: Path, setting: str, words: str
+) -> None:
+    """By its environment; ssh is a stand-in that stays on this machine."""
     ssh = tmp_path / "ssh"
     ssh.write_text(
         "#!/bin/sh\nfor last; do :; done\n"
-        'case "$*" in *TASK_ID=1*) export NEURALART_TRAIN_RATE=0.5;; esac\nexec sh -c "$last"\n'
+        f'case "$*" in *TASK_ID=1*) export NEURALART_TRAIN_{setting};; esac\nexec sh -c "$last"\n'
     )
     ssh.chmod(0o755)
     hosts = tmp_path / "hosts"
@@ -126,8 +135,7 @@ def test_workers_must_be_alike(train_arguments: list[object], tmp_path: Path) ->
     command = ["--hosts", hosts, "--address", "127.0.0.1", *train_arguments[1:], *MORE]
     out = tmp_path / "run"
     code, _, stderr = finish(start(*command, "--out", out, PATH=path, DMLC_INTERFACE="lo"))
-    assert code == 1
-    assert "worker 1 differs from worker 0: rate (there 0.5, here 0.003)" in stderr
+    assert code == 1 and words in stderr
     assert not out.exists()
 
 

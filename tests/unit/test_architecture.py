@@ -29,7 +29,7 @@ LADDER = [
         "modules.step",
     ],
     ["pixels", "measure"],
-    ["checkpoint", "model", "painting", "progress", "schedule", "team"],
+    ["checkpoint", "model", "painting", "progress", "schedule", "beginning", "team"],
     ["parity", "onnx_operators", "onnx_graph", "onnx_runtime", "page", "targets"],
     ["doctor", "pack", "launch", "train", "cost"],
     ["stylize", "video", "plan", "export", "optimize", "evaluate", "info"],
