@@ -74,7 +74,8 @@ class Style:
 
     @property
     def title(self) -> str:
-        return self.name.replace("-", " ").replace("_", " ").capitalize()
+        words = self.name.replace("-", " ").replace("_", " ").capitalize()
+        return str(self.model.card.get("title", words))
 
 
 @dataclass(frozen=True)
