@@ -12,8 +12,10 @@ from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.folding import can_fold, from_blocks, to_blocks
 from neuralart.images import Image, to_image, to_x
+from neuralart.model import load_model
 from neuralart.modules.brush import Brush, window_of
 from neuralart.modules.painter import Painter
+from neuralart.shipped import find_model, shipped
 from neuralart.specs import GENERATORS, Generator, generator_from_dict
 from neuralart.tiles import chain_reach, framed_size, plan_tiles
 
@@ -85,6 +87,18 @@ def test_windows_make_the_same_painting_as_the_whole(
     tiled = brush.paint(image, statistics, plan)
     assert abs(tiled.astype(int) - whole).max() <= 1
     assert (tiled != whole).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_styles_paint_the_same_in_windows(name: str) -> None:
+    model = load_model(find_model(name))
+    specs, image = list(model.specs), noise(24, 480)
+    brush = Brush(specs, model.params, mx.cpu())
+    whole = brush.paint(image, model.statistics, plan_tiles(24, 480, specs, tile=0))
+    plan = plan_tiles(24, 480, specs, tile=sum(chain_reach(specs)) + 64)
+    assert len(plan.columns) > 1
+    tiled = brush.paint(image, model.statistics, plan)
+    assert abs(tiled.astype(int) - whole).max() <= 1
 
 
 def test_too_little_overlap_would_show() -> None:
