@@ -12,6 +12,9 @@ from neuralart.modules.brush import Brush
 from neuralart.pictures import Pixels
 from neuralart.tiles import Plan, measured_size, plan_tiles
 
+# The ranges of 8 bits are found on fewer: MXNet reads every layer's output, which takes its time.
+CALIBRATED_PIXELS = 30_000
+
 # Of the memory that is free, this much is taken for painting unless --max-memory says otherwise.
 SHARE_OF_MEMORY = 0.5
 
@@ -68,7 +71,10 @@ class Painting:
         small = self._small(photo)
         statistics = self._painter.measure(to_x(small))
         if self._eight_bits:
-            self._brush.calibrate(small, statistics)
+            height, width = small.shape[:2]
+            scale = min(1.0, (CALIBRATED_PIXELS / (height * width)) ** 0.5)
+            size = max(1, round(height * scale)), max(1, round(width * scale))
+            self._brush.calibrate(resize(small, size), statistics)
         return statistics
 
     def measure(self, photo: Pixels) -> Arrays:
