@@ -71,7 +71,11 @@ def johnson_onnx(path: Path) -> None:
             block = x
         shape = (channels, out, kernel, kernel) if up else (out, channels, kernel, kernel)
         weight = constant(f"w{i}", rng.normal(0, (2 / (channels * kernel**2)) ** 0.5, shape))
-        edges = {"strides": [abs(stride)] * 2, "pads": [kernel // 2] * 4}
+        edges = {
+            "kernel_shape": [kernel] * 2,
+            "strides": [abs(stride)] * 2,
+            "pads": [kernel // 2] * 4,
+        }
         if up:
             x = node("ConvTranspose", x, weight, output_padding=[1, 1], **edges)
         else:
