@@ -176,7 +176,7 @@ test("when memory is short, in smaller pieces", async () => {
       page,
       `const Whole = WebAssembly.Memory;
        WebAssembly.Memory = function (size) {
-         return new Whole({ ...size, maximum: Math.min(size.maximum, 1800) }); // of 64 KB
+         return new Whole({ ...size, maximum: Math.min(size.maximum, 3000) }); // of 64 KB
        };`,
     ),
   );
