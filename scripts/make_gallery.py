@@ -78,12 +78,8 @@ def section(name: str, model: Model, folder: Path) -> str:
     style = decode_image(model.painting or model.thumbnail, name)
     write_small(folder / f"{name}.jpg", resize_shorter_edge(style, STYLE_EDGE_PX))
     painting = Painting(model, mx.cpu(), len(model.specs))
-    cells = []
     for photo in PHOTOS:
-        file = f"{name}-{Path(photo).stem}.jpg"
-        write_small(folder / file, painting.paint(photograph(photo)))
-        cells.append(f"![{Path(photo).stem}](pictures/gallery/{file})")
-    rows = [f"| {a} | {b} |" for a, b in zip(cells[::2], cells[1::2], strict=True)]
+        write_small(folder / f"{name}-{Path(photo).stem}.jpg", painting.paint(photograph(photo)))
     held_out = model.card["held_out"]
     return "\n".join(
         [
@@ -91,9 +87,7 @@ def section(name: str, model: Model, folder: Path) -> str:
             "",
             f"![{model.card['style']}](pictures/gallery/{name}.jpg)",
             "",
-            rows[0],
-            "|---|---|",
-            *rows[1:],
+            *two_by_two(f"{name}-"),
             "",
             f"Photos kept out of training: {evaluation_heading(held_out)}.",
             "",
@@ -103,6 +97,14 @@ def section(name: str, model: Model, folder: Path) -> str:
             "",
         ]
     )
+
+
+def two_by_two(prefix: str) -> list[str]:
+    """The lines of a table with one picture for each photograph."""
+    stems = [Path(photo).stem for photo in PHOTOS]
+    cells = [f"![{stem}](pictures/gallery/{prefix}{stem}.jpg)" for stem in stems]
+    rows = [f"| {a} | {b} |" for a, b in zip(cells[::2], cells[1::2], strict=True)]
+    return [rows[0], "|---|---|", *rows[1:]]
 
 
 def main(docs: Path) -> None:
@@ -117,6 +119,10 @@ def main(docs: Path) -> None:
         "Every style that comes with neuralart, painted by `neuralart stylize PHOTO PAINTING --model NAME` at "
         f"{LONGER_EDGE_PX} pixels. Under each: what `neuralart info NAME` says of photos it never learned on. "
         "This page is made by `scripts/make_gallery.py`.",
+        "",
+        "## The photographs",
+        "",
+        *two_by_two(""),
         "",
         *[f"- {Path(photo).stem}: {credit}" for photo, credit in PHOTOS.items()],
         "",
