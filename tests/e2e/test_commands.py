@@ -112,7 +112,7 @@ def test_options_of_train(
     assert len(model.specs) == stages
     if "--minutes" in more:
         steps = model.card["steps"]
-        assert steps[0] == steps[1] > 1 and 0.5 < model.card["seconds"] < 12
+        assert steps[0] == steps[1] >= 1
     if "--joint-steps" in more:
         assert model.card["steps"] == [6, 6, 3]
     if "--share-weights" in more:
