@@ -122,12 +122,12 @@ export const status = (page: Page) => page.getByRole("status");
 export const message = (page: Page) => page.getByRole("alert");
 
 export async function painted(page: Page): Promise<void> {
-  await page.waitForFunction(
-    () => /^(Painted|Not painted)/.test(document.querySelector("#status")?.textContent ?? ""),
+  const seen = await page.waitForFunction(
+    () => /^(Painted|Not painted).*/.exec(document.querySelector("#status")?.textContent ?? "")?.[0],
     null,
     { timeout: 170_000 },
   );
-  const text = await status(page).textContent();
+  const text = await seen.jsonValue();
   if (!text?.startsWith("Painted")) throw new Error(`${text} ${await message(page).textContent()}`);
 }
 

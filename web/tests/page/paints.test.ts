@@ -113,6 +113,7 @@ describe("with threads", () => {
 
   test("a photo smaller than the model takes, and one that lies on its side", async () => {
     await page.getByText("Tiny", { exact: true }).click();
+    await painted(page); // or its end would be taken for that of the next
     await choose(page, "dot.png");
     await painted(page);
     const { data } = await downloaded(page);
