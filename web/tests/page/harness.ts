@@ -123,7 +123,8 @@ export const message = (page: Page) => page.getByRole("alert");
 
 export async function painted(page: Page): Promise<void> {
   const seen = await page.waitForFunction(
-    () => /^(Painted|Not painted).*/.exec(document.querySelector("#status")?.textContent ?? "")?.[0],
+    () =>
+      /^(Painted|Not painted).*/.exec(document.querySelector("#status")?.textContent ?? "")?.[0],
     null,
     { timeout: 170_000 },
   );
