@@ -143,10 +143,11 @@ def painter(
         from neuralart.model import Model, load_model
         from neuralart.modules.chain import initial_params
         from neuralart.painting import Painting
+        from neuralart.shipped import find_model
         from neuralart.specs import GENERATORS
 
         if model:
-            loaded = load_model(Path(model))
+            loaded = load_model(find_model(model))
         else:
             specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
             loaded = Model(specs, initial_params(specs, 0), {}, {}, b"")
