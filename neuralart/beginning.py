@@ -54,8 +54,9 @@ def balanced_weights(
     loss.set_style(style_x)
     rows = []
     for square in squares[:BALANCED_ON]:
-        loss.set_content(to_x(square))
-        losses, _ = loss.score(to_x(square))
+        x0 = to_x(square)
+        loss.set_content(x0)
+        losses, _ = loss.score(x0)
         rows.append([losses[f"style_{layer}"] for layer in STYLE_LAYERS])
     share = PHOTO_STYLE / len(STYLE_LAYERS)
     return tuple(round(share / max(d, TINY_LOSS), 3) for d in np.median(rows, axis=0).tolist())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralart.errors import ConfigError
-from neuralart.specs import CONTENT_LAYER, GENERATORS, Generator
+from neuralart.specs import CONTENT_LAYER, CONTENT_LAYERS, GENERATORS, Generator
 
 
 def option(
@@ -117,7 +117,7 @@ class TrainConfig:
     content_layer: str = option(
         CONTENT_LAYER,
         help="Layer of the content: after its ReLU, or before, which keeps more of the photo.",
-        choices=(CONTENT_LAYER, "conv4_2"),
+        choices=CONTENT_LAYERS,
     )
     tv_weight: float = option(5.0, help="Weight of the total variation.", unit="W", range=(0, None))
     rate: float = option(

@@ -20,6 +20,9 @@ ACTIVATIONS = ("none", "relu", "leaky", "tanh")
 CONTENT_LAYER = "relu4_2"
 """The layer of VGG-19 whose features are the content: that of the 2016 example."""
 
+CONTENT_LAYERS = (CONTENT_LAYER, "conv4_2")
+"""Those that training can keep: after the ReLU, and before it."""
+
 # The picture's own channels: every generator reads and makes RGB.
 RGB = 3
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from neuralart.images import (
     to_x,
     write_image,
 )
+from neuralart.measure import mean_losses, stage_losses
 from neuralart.model import LICENCE, Model, average
 from neuralart.modules.chain import Chain
 from neuralart.modules.cluster import Cluster, PeersGoneError
@@ -292,25 +294,15 @@ class Training:
         self.state = dataclasses.replace(self.state, phase=self.state.phase + 1, step=0)
         self.optimiser = {}
 
-    def evaluate(self, painter: Painter, stages: int) -> dict[str, Any]:
-        """Mean losses of the held-out photos themselves and after each of the painter's stages."""
-        painted = ["photo", *(f"x{k + 1}" for k in range(stages))]
+    def evaluate(self, painter: Painter, statistics: Sequence[Arrays]) -> dict[str, Any]:
+        """Mean losses of the held-out photos, whose statistics these are, and after each stage."""
         if not self.photos.held_out:
             return {"photos": 0}
-        losses: dict[str, list[dict[str, float]]] = {name: [] for name in painted}
-        for square in self.photos.held_out:
+        rows = []
+        for square, measured in zip(self.photos.held_out, statistics, strict=True):
             x0 = to_x(square)
-            self.perceptual.set_content(x0)
-            for name, x in zip(painted, [x0, *painter.paint(x0, painter.measure(x0))], strict=True):
-                losses[name].append(self.perceptual.score(x)[0])
-        return {
-            "photos": len(self.photos.held_out),
-            "edge_px": self.config.crop,
-            "losses": {
-                name: {key: round(float(np.mean([one[key] for one in rows])), 4) for key in rows[0]}
-                for name, rows in losses.items()
-            },
-        }
+            rows.append(stage_losses(self.perceptual, x0, painter.paint(x0, measured)))
+        return {"photos": len(rows), "edge_px": self.config.crop, "losses": mean_losses(rows)}
 
     def painting_params(self, stages: int) -> Arrays:
         """The parameters of the first stages, each under names of its own."""
@@ -322,8 +314,9 @@ class Training:
         """Measure the first stages on the held-out photos and write them as a model."""
         params = self.painting_params(stages)
         painter = Painter(self.specs[:stages], params, self.context)
-        evaluation = self.evaluate(painter, stages)
         squares = self.photos.held_out or self.photos.samples
+        statistics = [painter.measure(to_x(square)) for square in squares]
+        evaluation = self.evaluate(painter, statistics)
         card = {
             "style": self.config.style.name,
             "licence": LICENCE,
@@ -348,7 +341,7 @@ class Training:
         Model(
             tuple(self.specs[:stages]),
             params,
-            average([painter.measure(to_x(square)) for square in squares]),
+            average(statistics),
             card,
             self.thumbnail,
             encode_image(self.painting, ".jpg"),

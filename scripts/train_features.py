@@ -37,7 +37,7 @@ from neuralart.model import load_model
 from neuralart.modules.painter import Painter
 from neuralart.photos import Photos
 from neuralart.shipped import find_model
-from neuralart.specs import CONTENT_LAYER
+from neuralart.specs import CONTENT_LAYERS
 from neuralart.symbols.losses import content_loss, gram, style_loss
 from neuralart.symbols.vgg import STYLE_LAYERS, VggSpec, conv_names, style_maps
 
@@ -61,8 +61,7 @@ PHASES = (
 
 WARM_UP = 50
 SAVE_EVERY = 500
-CONTENT = (CONTENT_LAYER, "conv4_2")  # what --content-layer of train offers
-TAPS = (*STYLE_LAYERS, *CONTENT)
+TAPS = (*STYLE_LAYERS, *CONTENT_LAYERS)
 NAMES = (*TAPS, *(f"gram_{layer}" for layer in STYLE_LAYERS))
 GRAM_WEIGHT = 1.0
 
@@ -140,8 +139,8 @@ def batches(photos: Photos, step: int, phase: str, painters: list[Painter]) -> I
 
 def tapped(spec: VggSpec, norm: Callable[[Any, str], Any] | None = None) -> list[Any]:
     """The maps behind the style heads, and those of the content, in the order of `TAPS`."""
-    heads, taps = style_maps(mx.sym.Variable("x"), spec, list(CONTENT), norm)
-    return [*heads, *(taps[layer] for layer in CONTENT)]
+    heads, taps = style_maps(mx.sym.Variable("x"), spec, list(CONTENT_LAYERS), norm)
+    return [*heads, *(taps[layer] for layer in CONTENT_LAYERS)]
 
 
 class Teacher:
