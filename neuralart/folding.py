@@ -21,12 +21,11 @@ import numpy.typing as npt
 
 from neuralart.files import Arrays
 from neuralart.images import PIXEL_MEAN, X
-from neuralart.specs import RGB, Generator, Layer
+from neuralart.specs import PHASES, RGB, Generator, Layer
 
 # Of a block: 2x2 pixels of 3 colours are 12, oneDNN's brgemm convolutions want 16.
 BLOCK_CHANNELS = 16
 BLOCK = 2
-_PHASES = tuple(itertools.product(range(BLOCK), repeat=2))
 
 
 def _is_first(layer: Layer) -> bool:
@@ -36,6 +35,8 @@ def _is_first(layer: Layer) -> bool:
 
 
 def _is_last(layer: Layer) -> bool:
+    if layer.resize == BLOCK:
+        return not layer.add
     keeps_size = 2 * layer.padding == layer.kernel - 1
     return (layer.op, layer.stride, layer.dilate, layer.add) == ("conv", 1, 1, "") and keeps_size
 
@@ -78,7 +79,7 @@ def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK) -> X:
     height, width = rgb.shape[:2]
     channels = BLOCK_CHANNELS if edge > 1 else RGB
     blocks = np.zeros((1, channels, height // edge, width // edge), np.float32)
-    for phase, (row, column) in enumerate(_PHASES[: edge**2]):
+    for phase, (row, column) in enumerate(PHASES[: edge**2]):
         for colour in range(RGB):
             channel = blocks[0, RGB * phase + colour]
             np.multiply(rgb[row::edge, column::edge, colour], np.float32(1 / step), out=channel)
@@ -90,7 +91,7 @@ def from_blocks(blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK) 
     """The way back from `to_blocks`, rounded and clipped to an unsigned type."""
     height, width = blocks.shape[2:]
     rgb = np.empty((height * edge, width * edge, RGB), kind)
-    for phase, (row, column) in enumerate(_PHASES[: edge**2]):
+    for phase, (row, column) in enumerate(PHASES[: edge**2]):
         for colour in range(RGB):
             channel = (blocks[0, RGB * phase + colour] + PIXEL_MEAN[colour]) * np.float32(step)
             np.rint(channel, out=channel)
@@ -129,15 +130,22 @@ def block_reach(layer: Layer) -> int:
     return max(-(-layer.padding // BLOCK), last // BLOCK)
 
 
-def _last_in_blocks(weight: X, bias: X) -> tuple[X, X]:
-    """(3, I, k, k) of stride 1 -> (16, I, k + 1, k + 1) of stride 2: each block's pixels as channels."""
-    kernel = weight.shape[-1]
-    blocks = np.zeros((BLOCK_CHANNELS, weight.shape[1], kernel + 1, kernel + 1), np.float32)
+def _last_in_blocks(weight: X, bias: X, layer: Layer) -> tuple[X, X]:
+    """Each block's pixels as channels: (3, I, k, k) of stride 1 -> (16, I, k + 1, k + 1) of stride 2, or of
+    a map that ``layer.resize`` enlarges -> (16, I, k', k') of stride 1."""
+    resize, kernel = layer.resize > 1, layer.kernel
+    side = layer.small_kernel if resize else kernel + 1
+    blocks = np.zeros((BLOCK_CHANNELS, weight.shape[1], side, side), np.float32)
     biases = np.zeros(BLOCK_CHANNELS, np.float32)
-    for phase, (row, column) in enumerate(_PHASES):
+    for phase, (row, column) in enumerate(PHASES):
         channels = slice(RGB * phase, RGB * (phase + 1))
-        blocks[channels, :, row : row + kernel, column : column + kernel] = weight
         biases[channels] = bias
+        if not resize:
+            blocks[channels, :, row : row + kernel, column : column + kernel] = weight
+            continue
+        for i, rows in enumerate(layer.taps(row)):
+            for j, columns in enumerate(layer.taps(column)):
+                blocks[channels, :, i, j] = weight[:, :, rows][..., columns].sum(axis=(2, 3))
     return blocks, biases
 
 
@@ -173,13 +181,13 @@ def fold(
             if number == 0:
                 weight = _first_in_blocks(weight * np.float32(power), layer)
             elif number == len(spec.layers) - 1:
-                weight, shift = _last_in_blocks(weight, shift)
+                weight, shift = _last_in_blocks(weight, shift, layer)
             folded[f"{name}_weight"], folded[f"{name}_bias"] = weight, shift
         power = a * power if a else 1.0
         mix = np.zeros(BLOCK_CHANNELS, np.float32)
-        mix[: RGB * len(_PHASES)] = (1 - a) / power
+        mix[: RGB * len(PHASES)] = (1 - a) / power
         folded[f"{prefix}mix_weight"] = 128 * np.diag(mix)[:, :, None, None]
         grey = np.zeros(BLOCK_CHANNELS, np.float32)
-        grey[: RGB * len(_PHASES)] = np.tile(128 - PIXEL_MEAN, len(_PHASES))
+        grey[: RGB * len(PHASES)] = np.tile(128 - PIXEL_MEAN, len(PHASES))
         folded[f"{prefix}mix_bias"] = mix * grey
     return folded, power

@@ -125,6 +125,9 @@ def _slice_axis(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     if node.inputs[0] in builder.channels_kept:
         return inputs[0]
     axis, begin, end = (node.attrs[key] for key in ("axis", "begin", "end"))
+    if isinstance(inputs[0], np.ndarray):
+        part: Array = inputs[0][(slice(None),) * axis + (slice(begin, end),)]
+        return part
     last = np.iinfo(np.int64).max if end is None else end
     return builder.add("Slice", [inputs[0], _ints(begin), _ints(last), _ints(axis)], node.name)
 
@@ -184,6 +187,21 @@ def _concat(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     if len(constants) == len(inputs):
         return np.concatenate(constants, axis)
     return builder.add("Concat", inputs, node.name, axis=axis)
+
+
+def _zeros(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    return np.zeros(node.attrs["shape"], np.float32)
+
+
+def _sum(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    constants = [value for value in inputs if isinstance(value, np.ndarray)]
+    if len(constants) == len(inputs):
+        return np.asarray(sum(constants))
+    return builder.add("Sum", inputs, node.name)
+
+
+def _depth_to_space(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    return builder.add("DepthToSpace", inputs, node.name, blocksize=node.attrs["block_size"])
 
 
 def _sigmoid(values: Array) -> Array:
@@ -289,6 +307,9 @@ CONVERTERS: dict[str, Converter] = {
     "Activation": _activation,
     "clip": _clip,
     "_full": _full,
+    "_zeros": _zeros,
+    "add_n": _sum,
+    "depth_to_space": _depth_to_space,
     "Concat": _concat,
     "sigmoid": _elementwise("Sigmoid", _sigmoid),
     **dict.fromkeys(("elemwise_add", "broadcast_add", "_plus_scalar"), _ADD),

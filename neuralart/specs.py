@@ -26,6 +26,9 @@ CONTENT_LAYERS = (CONTENT_LAYER, "conv4_2")
 # The picture's own channels: every generator reads and makes RGB.
 RGB = 3
 
+PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Row and column of the pixels in a block of 2x2, in the order in which they are channels."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -45,6 +48,9 @@ class Layer:
     blur: bool = False
     """Mean of 2x2 pixels after the operation: takes the grid out that a deconvolution's stride leaves
     (Sugawara et al. 2018). A ``deconv`` of kernel 3 and stride 2 with it makes exactly twice the size."""
+    resize: int = 1
+    """With 2, a ``conv`` sees its input enlarged to twice the size, each pixel repeated: no stride, and so no
+    grid (Odena et al. 2016). Computed at the small size, with each pixel's four in channels (Shi et al. 2016)."""
     crop: int = 0
     """Rows and columns that a ``deconv`` loses at the top and the left before it is cropped to size."""
     bias: bool | None = None
@@ -66,8 +72,32 @@ class Layer:
         return (self.kernel - self.blur - self.stride) // 2
 
     @property
+    def enlarges(self) -> int:
+        """How many times as high and wide its output is."""
+        return self.stride if self.op == "deconv" else self.resize
+
+    def taps(self, phase: int) -> list[list[int]]:
+        """Which taps of a kernel with ``resize`` 2 see the same small pixel, in order.
+
+        ``phase`` is 0 for the first and 1 for the second of two large pixels of the same small one, which
+        is in the middle of the list.
+        """
+        reach = self.kernel // 4
+        taps: list[list[int]] = [[] for _ in range(2 * reach + 1)]
+        for tap in range(self.kernel):
+            taps[(phase + tap - self.kernel // 2) // 2 + reach].append(tap)
+        return taps
+
+    @property
+    def small_kernel(self) -> int:
+        """Of a ``conv`` with ``resize`` as it is computed, on the small pixels."""
+        return len(self.taps(0)) if self.resize > 1 else self.kernel
+
+    @property
     def is_exact(self) -> bool:
-        """Whether a deconvolution makes exactly ``stride`` times the size, with nothing to crop."""
+        """Whether it makes exactly `enlarges` times the size, with nothing to crop."""
+        if self.op == "conv":
+            return True
         return self.kernel - self.blur - 2 * self.padding == self.stride and self.crop == 0
 
     @property
@@ -113,13 +143,11 @@ class Generator:
         """Multiply-adds for each pixel of a large picture."""
         total, channels, pixels = 0.0, RGB, 1.0
         for layer in self.layers:
-            area = layer.kernel**2 * channels * layer.channels
             if layer.op == "conv":
                 pixels /= layer.stride**2
-                total += area * pixels
-            else:
-                total += area * pixels
-                pixels *= layer.stride**2
+            outputs = layer.channels * layer.resize**2
+            total += layer.small_kernel**2 * channels * outputs * pixels
+            pixels *= layer.enlarges**2
             channels = layer.channels
         return total
 
@@ -157,6 +185,13 @@ def _layer_from_dict(where: str, data: Any) -> Layer:
         raise ConfigError(f"{where}: channels, kernel, stride and dilate are at least 1")
     if layer.padding < 0 or layer.crop < 0:
         raise ConfigError(f"{where}: pad and crop are at least 0")
+    if layer.resize not in (1, 2):
+        raise ConfigError(f"{where}: resize = {layer.resize}; use 1 or 2")
+    plain = (layer.op, layer.stride, layer.dilate, layer.pad) == ("conv", 1, 1, None)
+    if layer.resize > 1 and not (plain and layer.kernel % 4 == 1):
+        raise ConfigError(
+            f"{where}: resize is for a conv of kernel 1, 5 or 9 without stride, dilate and pad"
+        )
     return layer
 
 
@@ -192,12 +227,12 @@ def generator_from_dict(name: str, data: Any) -> Generator:
             raise ConfigError(f"{place}: the name {layer.name!r} is taken")
         if layer.op == "conv":
             scale *= layer.stride
-        elif scale % layer.stride:
+        if scale % layer.enlarges:
             raise ConfigError(
-                f"{place}: a deconv of stride {layer.stride} makes it larger than the photo"
+                f"{place}: a {layer.op} of {'stride' if layer.op == 'deconv' else 'resize'} "
+                f"{layer.enlarges} makes it larger than the photo"
             )
-        else:
-            scale //= layer.stride
+        scale //= layer.enlarges
         if layer.add and sizes.get(layer.add) != (scale, layer.channels):
             raise ConfigError(
                 f"{place}: add = {layer.add!r} is not an earlier layer of the same size and channels"
@@ -212,45 +247,32 @@ def generator_from_dict(name: str, data: Any) -> Generator:
 
 
 def _built_in() -> dict[str, Generator]:
-    """Both work at reduced resolution, where reach is cheap, and end with a convolution at full resolution:
-    a deconvolution as the last layer leaves a grid that the losses hardly see."""
+    """Both work at reduced resolution, where reach is cheap, in channels by the 16, which oneDNN computes in."""
 
     def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
         return {"op": "conv", "channels": channels, "kernel": kernel, **more}
 
     def up(channels: int, **more: Any) -> dict[str, Any]:
-        return {
-            "op": "deconv",
-            "channels": channels,
-            "kernel": 3,
-            "stride": 2,
-            "blur": True,
-            **more,
-        }
+        size = {"kernel": 3, "stride": 2, "blur": True}
+        return {"op": "deconv", "channels": channels, **size, **more}
 
-    finish = [conv(16), conv(RGB, norm=False, act="tanh")]
+    def block(channels: int, on: str) -> list[dict[str, Any]]:
+        """Two convolutions with a skip (He et al. 2015)."""
+        return [conv(channels), conv(channels, act="none", add=on)]
+
+    half = conv(32, 5, stride=2, name="half")
+    paint = conv(RGB, 5, resize=2, norm=False, act="tanh", name="paint")
+    # Down to a quarter, where it has most of its work.
     convolutions = [
-        conv(32, 5, stride=2),
-        conv(32, dilate=2),
-        conv(32, dilate=4),
-        conv(32, dilate=8),
-        conv(32),
-        up(16),
-        *finish,
+        *(half, conv(64, stride=2, name="quarter")),
+        *block(64, "quarter"),
+        *(up(32, add="half"), conv(32), paint),
     ]
-    # An hourglass down to an eighth with two residual blocks there, and skips on the way up.
+    # An hourglass down to an eighth, and skips on the way up.
     deconvolutions = [
-        conv(32, 5, stride=2, name="half"),
-        conv(64, stride=2, name="quarter"),
-        conv(80, stride=2, name="eighth"),
-        conv(80),
-        conv(80, act="none", add="eighth", name="block1"),
-        conv(80),
-        conv(80, act="none", add="block1", name="block2"),
-        up(64, add="quarter"),
-        up(32, add="half"),
-        up(16),
-        *finish,
+        *(half, conv(48, stride=2, name="quarter"), conv(64, stride=2, name="eighth")),
+        *block(64, "eighth"),
+        *(up(48, add="quarter"), up(32, add="half"), paint),
     ]
     kinds = {"conv": convolutions, "deconv": deconvolutions}
     return {

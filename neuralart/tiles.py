@@ -37,6 +37,9 @@ def _up(pixels: int, multiple: int) -> int:
 def _layer_needs(layer: Layer, low: int, high: int) -> tuple[int, int]:
     """The first and last input pixel that a layer's outputs low .. high are made of."""
     kernel_reach = layer.dilate * (layer.kernel - 1)
+    if layer.resize > 1:
+        low, high = low - layer.padding, high + layer.padding
+        return low // layer.resize, high // layer.resize
     if layer.op == "conv":
         low, high = low * layer.stride - layer.padding, high * layer.stride - layer.padding
         return low, high + kernel_reach
@@ -108,7 +111,7 @@ def pixel_bytes(specs: Sequence[Generator]) -> float:
         sources = {layer.add for layer in spec.layers if layer.add}
         scale, largest, held = 1.0, 0.0, 0.0
         for layer in spec.layers:
-            scale *= layer.stride**2 if layer.op == "deconv" else 1 / layer.stride**2
+            scale *= layer.enlarges**2 / (layer.stride**2 if layer.op == "conv" else 1)
             largest = max(largest, layer.channels * scale)
             held += layer.channels * scale if layer.name in sources else 0
         most = max(most, largest + held)

@@ -67,7 +67,10 @@ def random_model(specs: Sequence[Generator], seed: int = 0) -> Model:
             values = 1 + 0.2 * abs(values)
         arrays[name] = values.astype(np.float32)
     for k, spec in enumerate(specs):
-        arrays[f"g{k}_{spec.layers[-1].name}_weight"][RGB:] = 0
+        last = spec.layers[-1]
+        arrays[f"g{k}_{last.name}_weight"][RGB:] = 0
+        # Taps on a pixel that is repeated add up.
+        arrays[f"g{k}_{last.name}_weight"] /= last.resize
     statistics = {name: array for name, array in arrays.items() if "_moving_" in name}
     params = {name: array for name, array in arrays.items() if name not in statistics}
     return Model(tuple(specs), params, statistics, {}, b"")

@@ -62,9 +62,11 @@ def folded_chain(
                 reach = block_reach(layer)
                 out = _convolution(out, name, layer.channels, 2 * reach + 1, pad=reach)
             elif number == len(spec.layers) - 1:
-                out = _convolution(
-                    out, name, BLOCK_CHANNELS, layer.kernel + 1, pad=layer.padding, stride=BLOCK
-                )
+                if layer.resize > 1:
+                    kernel, pad, stride = layer.small_kernel, layer.small_kernel // 2, 1
+                else:
+                    kernel, pad, stride = layer.kernel + 1, layer.padding, BLOCK
+                out = _convolution(out, name, BLOCK_CHANNELS, kernel, pad=pad, stride=stride)
             else:
                 out = _convolution(
                     out,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neuralart.engine import mx
 from neuralart.images import PIXEL_MEAN
-from neuralart.specs import Generator, Layer
+from neuralart.specs import PHASES, RGB, Generator, Layer
 
 # MXNet's default slope of LeakyReLU, which the 2016 generators used.
 LEAKY_SLOPE = 0.25
@@ -51,11 +51,61 @@ class Norms:
         return norm[0]
 
 
-def _layer(out: Any, layer: Layer, prefix: str, cropped_like: Any | None, norms: Norms) -> Any:
-    """One layer, cropped to the height and width of ``cropped_like``."""
+def _small_kernel(weight: Any, layer: Layer, row: int, column: int) -> Any:
+    """The kernel that makes one of the four pixels that ``layer.resize`` makes of one.
+
+    Shape:  (O, I, k, k) -> (O, I, k', k')
+    """
+    for axis, phase in ((2, row), (3, column)):
+        sums = [
+            mx.sym.add_n(*(mx.sym.slice_axis(weight, axis=axis, begin=t, end=t + 1) for t in taps))
+            for taps in layer.taps(phase)
+        ]
+        weight = mx.sym.concat(*sums, dim=axis) if len(sums) > 1 else sums[0]
+    return weight
+
+
+def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str) -> Any:
+    """A convolution of the map enlarged to twice its size, without enlarging it.
+
+    Shape:  (N, inputs, H, W) -> (N, channels, 2H, 2W)
+    """
+    shape = (layer.channels, inputs, layer.kernel, layer.kernel)
+    weight = mx.sym.Variable(f"{name}_weight", shape=shape, dtype=np.float32)
+    kernels = [_small_kernel(weight, layer, *phase) for phase in PHASES]
+    biases = []
+    if layer.has_bias:
+        bias = mx.sym.Variable(f"{name}_bias", shape=(layer.channels,), dtype=np.float32)
+        biases = [bias] * len(PHASES)
+    used = layer.channels * len(PHASES)
+    spare = -used % LANES
+    if spare:
+        small = layer.small_kernel
+        kernels.append(mx.sym.zeros((spare, inputs, small, small), dtype=np.float32))
+        biases += [mx.sym.zeros((spare,), dtype=np.float32)] if biases else []
+    out = mx.sym.Convolution(
+        out,
+        mx.sym.concat(*kernels, dim=0),
+        *([mx.sym.concat(*biases, dim=0)] if biases else []),
+        num_filter=used + spare,
+        kernel=(layer.small_kernel,) * 2,
+        pad=(layer.small_kernel // 2,) * 2,
+        no_bias=not biases,
+        name=name,
+    )
+    if spare:
+        out = mx.sym.slice_axis(out, axis=1, begin=0, end=used)
+    return mx.sym.depth_to_space(out, block_size=2, name=f"{name}_pixels")
+
+
+def _layer(
+    out: Any, layer: Layer, inputs: int, prefix: str, cropped_like: Any | None, norms: Norms
+) -> Any:
+    """One layer on a map of ``inputs`` channels, cropped to the height and width of ``cropped_like``."""
     name = f"{prefix}{layer.name}"
+    filters = layer.channels if layer.resize > 1 else max(layer.channels, LANES)
     square = {
-        "num_filter": max(layer.channels, LANES),
+        "num_filter": filters,
         "kernel": (layer.kernel, layer.kernel),
         "stride": (layer.stride, layer.stride),
         "dilate": (layer.dilate, layer.dilate),
@@ -63,7 +113,9 @@ def _layer(out: Any, layer: Layer, prefix: str, cropped_like: Any | None, norms:
         "no_bias": not layer.has_bias,
         "name": name,
     }
-    if layer.op == "conv":
+    if layer.resize > 1:
+        out = _resize_convolution(out, layer, inputs, name)
+    elif layer.op == "conv":
         out = mx.sym.Convolution(out, **square)
     else:
         out = mx.sym.Deconvolution(out, **square)
@@ -75,7 +127,7 @@ def _layer(out: Any, layer: Layer, prefix: str, cropped_like: Any | None, norms:
         )
     if cropped_like is not None:
         out = mx.sym.slice_like(out, cropped_like, axes=(2, 3))
-    if layer.channels < LANES:
+    if layer.channels < filters:
         out = mx.sym.slice_axis(out, axis=1, begin=0, end=layer.channels)
     if layer.norm:
         out = norms(out, f"{name}_norm")
@@ -117,14 +169,16 @@ def generator(
     Differs: a may be learned, kept in 0..1 as the sigmoid of ``{prefix}residual``.
     """
     norms = norms or Norms()
-    out = x
+    out, channels = x, RGB
     before = [out]
     made: dict[str, Any] = {}
     for layer in spec.layers:
         if layer.op == "conv" and layer.stride > 1:
             before.append(out)
-        like = before.pop() if layer.op == "deconv" and layer.stride > 1 else None
-        out = _layer(out, layer, prefix, like if any_size or not layer.is_exact else None, norms)
+        like = before.pop() if layer.enlarges > 1 else None
+        cropped_like = like if any_size or not layer.is_exact else None
+        out = _layer(out, layer, channels, prefix, cropped_like, norms)
+        channels = layer.channels
         if layer.add:
             out = out + made[layer.add]
         made[layer.name] = out

@@ -8,6 +8,7 @@ import pytest
 from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
+from neuralart.images import PIXEL_MEAN
 from neuralart.modules.chain import COUPLINGS, Chain, initial_params
 from neuralart.modules.painter import Painter, array_shapes, unshare
 from neuralart.specs import GENERATORS, Generator, generator_from_dict
@@ -113,11 +114,35 @@ def test_the_2016_deconvolutions_fit_any_multiple_of_4() -> None:
         assert symbol.infer_shape(x=(1, 3, *size))[1] == [(1, 3, *size)]
 
 
+def test_a_resize_convolution_is_that_of_the_enlarged_map() -> None:
+    layers = [
+        {"op": "conv", "channels": 5, "kernel": 3, "stride": 2, "norm": False},
+        {"op": "conv", "channels": 3, "kernel": 5, "resize": 2, **PLAIN},
+    ]
+    spec = generator_from_dict(
+        "resized", {"layers": layers, "residual": 0.0, "learn_residual": False}
+    )
+    params = lively([spec])
+    first, second = ([params[f"g0_conv{k}_{kind}"] for kind in ("weight", "bias")] for k in (0, 1))
+    x = mx.nd.array(picture(0, 12, 16))
+    small = mx.nd.Convolution(
+        x, *map(mx.nd.array, first), kernel=(3, 3), stride=(2, 2), pad=(1, 1), num_filter=16
+    )
+    small = mx.nd.LeakyReLU(small[:, :5], slope=0.25)
+    large = mx.nd.UpSampling(small, scale=2, sample_type="nearest")
+    y = mx.nd.Convolution(large, *map(mx.nd.array, second), kernel=(5, 5), pad=(2, 2), num_filter=3)
+    symbol = generator(mx.sym.Variable("x"), spec, "g0_")
+    arrays = {name: mx.nd.array(array) for name, array in params.items()}
+    painted = symbol.eval(ctx=mx.cpu(), x=x, **arrays)[0].asnumpy()
+    mean = PIXEL_MEAN.reshape(1, 3, 1, 1)
+    np.testing.assert_allclose(painted, 128 * np.tanh(y.asnumpy()) + 128 - mean, atol=1e-2)
+
+
 def test_every_parameter_has_the_stage_in_its_name() -> None:
     specs = [GENERATORS[name] for name in ("conv", "deconv", "deconv", "conv")]
     names = array_shapes(specs)
     assert {name.split("_")[0] for name in names} == {"g0", "g1", "g2", "g3"}
-    assert {"g0_conv0_weight", "g1_deconv0_norm_gamma", "g3_residual"} <= names.keys()
+    assert {"g0_half_weight", "g1_deconv0_norm_gamma", "g3_residual"} <= names.keys()
 
 
 def test_a_residual_of_a_weighs_photo_and_paint() -> None:

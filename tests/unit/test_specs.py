@@ -40,6 +40,12 @@ def test_multiply_adds_by_hand() -> None:
     assert generator_from_dict("g", {"layers": layers}).multiply_adds() == want
 
 
+def test_a_resized_map_is_computed_at_its_small_size() -> None:
+    layers = [conv(8, stride=2), {**LAST, "kernel": 5, "resize": 2}]
+    want = 9 * 3 * 8 / 4 + 9 * 8 * (4 * 3) / 4
+    assert generator_from_dict("g", {"layers": layers}).multiply_adds() == want
+
+
 def test_the_chain_of_2016_costs_what_it_did() -> None:
     tables = tomllib.loads((CONFIGS / "end-to-end-2016.toml").read_text())
     specs = {k: generator_from_dict(k, v) for k, v in tables["generators"].items()}
@@ -86,6 +92,9 @@ def test_every_config_is_one(path: Path) -> None:
         ({"layers": [conv(stride=2), LAST]}, "as large as the photo"),
         ({"layers": [{"op": "deconv", "channels": 8, "kernel": 4, "stride": 2}, LAST]}, "larger"),
         ({"layers": [conv()]}, "the last layer"),
+        ({"layers": [conv(stride=2), {**LAST, "kernel": 5, "resize": 3}]}, "resize = 3"),
+        ({"layers": [conv(stride=2), {**LAST, "resize": 2}]}, "kernel 1, 5 or 9"),
+        ({"layers": [conv(), {**LAST, "kernel": 5, "resize": 2}]}, "resize 2 makes it larger"),
     ],
 )
 def test_a_wrong_specification_is_explained(table: dict[str, Any], words: str) -> None:
