@@ -2,8 +2,9 @@
 
 python benchmarks/stylize.py --sizes 512x512 1920x1080
 
-neuralart's time is all of it: the photo's statistics, the painting, 8-bit pixels in and out. The peers' is
-the network alone, on random weights. Each runs in a process of its own with the same threads.
+neuralart's time is all of it: the photo's statistics, the painting, 8-bit pixels in and out. The others' is
+the network alone: the same chain as `neuralart export --format onnx` writes it, and Johnson's on random weights.
+Each runs in a process of its own with the same threads.
 An engine that is not installed is left out: pip install '.[bench]'.
 """
 
@@ -31,6 +32,8 @@ SECONDS = 12.0
 ENGINES = {
     "neuralart": "mxnet",
     "neuralart int8": "mxnet",
+    "its ONNX, ONNX Runtime": "onnxruntime",
+    "its int8 ONNX, ONNX Runtime": "onnxruntime",
     "Johnson, ONNX Runtime": "onnxruntime",
     "Johnson, OpenCV dnn": "cv2",
     "Johnson, PyTorch": "torch",
@@ -132,6 +135,30 @@ def johnson_torch() -> Any:
     return nn.Sequential(*layers).eval()
 
 
+def chain_of(model: str | None) -> Any:
+    """A trained style, or the default chain with random weights."""
+    from neuralart.model import Model, load_model
+    from neuralart.modules.chain import initial_params
+    from neuralart.shipped import find_model
+    from neuralart.specs import GENERATORS
+
+    if model:
+        return load_model(find_model(model))
+    specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
+    return Model(specs, initial_params(specs, 0), {}, {}, b"")
+
+
+def exported(model: str | None, precision: str, folder: Path) -> Path:
+    """The chain as an ONNX file."""
+    from neuralart.parity import Style, calibration_photos
+    from neuralart.targets import TARGETS
+
+    chain = chain_of(model)
+    photos = calibration_photos(None) if precision == "int8" else ()
+    style = Style("style", chain, len(chain.specs), "picture", None, photos)
+    return TARGETS["onnx"].write(style, folder, precision)
+
+
 def painter(
     engine: str, size: tuple[int, int], threads: int, model: str | None
 ) -> Callable[[], Any]:
@@ -140,19 +167,11 @@ def painter(
     photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     if engine.startswith("neuralart"):
         from neuralart.engine import mx
-        from neuralart.model import Model, load_model
-        from neuralart.modules.chain import initial_params
         from neuralart.painting import Painting
-        from neuralart.shipped import find_model
-        from neuralart.specs import GENERATORS
 
-        if model:
-            loaded = load_model(find_model(model))
-        else:
-            specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
-            loaded = Model(specs, initial_params(specs, 0), {}, {}, b"")
+        chain = chain_of(model)
         precision = "int8" if engine.endswith("int8") else "float32"
-        painting = Painting(loaded, mx.cpu(), len(loaded.specs), precision=precision)
+        painting = Painting(chain, mx.cpu(), len(chain.specs), precision=precision)
         return lambda: painting.paint(photo)
     data = np.ascontiguousarray(photo.transpose(2, 0, 1)[None]).astype(np.float32)
     if engine.endswith("PyTorch"):
@@ -166,22 +185,24 @@ def painter(
                 return net(tensor)
 
         return run
-    file = Path(tempfile.gettempdir()) / f"johnson-{os.getpid()}.onnx"
-    johnson_onnx(file)
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        if engine.startswith("its"):
+            file = exported(model, "int8" if "int8" in engine else "fp32", Path(folder))
+        else:
+            file = Path(folder) / "johnson.onnx"
+            johnson_onnx(file)
         if engine.endswith("ONNX Runtime"):
             import onnxruntime
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads
             session = onnxruntime.InferenceSession(str(file), options)
-            return lambda: session.run(None, {"data": data})
+            name = session.get_inputs()[0].name
+            return lambda: session.run(None, {name: data})
         import cv2
 
         cv2.setNumThreads(threads)
         dnn = cv2.dnn.readNetFromONNX(str(file))
-    finally:
-        file.unlink()
 
     def forward() -> Any:
         dnn.setInput(data)

@@ -1,0 +1,54 @@
+"""One small photo painted from the shell, beside the time that importing MXNet takes, in turns.
+
+python benchmarks/shell.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from neuralart.parity import COMPARED_PHOTO, PHOTOS
+
+# numpy.bool is what MXNet 1.9.1 misses in numpy 1.24 and later.
+IMPORT = "import numpy; numpy.bool = bool; import mxnet"
+
+
+def seconds(command: list[str]) -> float:
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--photo", type=Path, default=PHOTOS / COMPARED_PHOTO)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        painting = str(Path(folder) / "painting.jpg")
+        commands = {
+            "import mxnet": [sys.executable, "-W", "ignore", "-c", IMPORT],
+            "neuralart stylize": [
+                *(sys.executable, "-m", "neuralart", "stylize"),
+                *(str(options.photo), painting, "--overwrite"),
+            ],
+        }
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(options.rounds):
+            for name, command in commands.items():
+                times[name].append(seconds(command))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    for name, value in medians.items():
+        print(f"{name} | {value:.2f} s | {value / medians['import mxnet']:.2f} times")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
