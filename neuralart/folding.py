@@ -143,9 +143,8 @@ def _last_in_blocks(weight: X, bias: X, layer: Layer) -> tuple[X, X]:
         if not resize:
             blocks[channels, :, row : row + kernel, column : column + kernel] = weight
             continue
-        for i, rows in enumerate(layer.taps(row)):
-            for j, columns in enumerate(layer.taps(column)):
-                blocks[channels, :, i, j] = weight[:, :, rows][..., columns].sum(axis=(2, 3))
+        for i, j in itertools.product(range(kernel), repeat=2):
+            blocks[channels, :, (i + row) // BLOCK, (j + column) // BLOCK] += weight[:, :, i, j]
     return blocks, biases
 
 

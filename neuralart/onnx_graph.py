@@ -16,9 +16,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from neuralart import __version__
+from neuralart.engine import mx
 from neuralart.errors import ModelError
 from neuralart.files import Arrays
-from neuralart.onnx_operators import CONVERTERS, Builder, MeasuredNorms, Node
+from neuralart.onnx_operators import CONVERTERS, Array, Builder, MeasuredNorms, Node
 
 OPSET = 17
 IR_VERSION = 8  # of the ONNX release that brought opset 17
@@ -45,6 +46,32 @@ def _nodes(symbol: Any) -> tuple[list[Node], list[int]]:
         for index, row in enumerate(graph["nodes"])
     ]
     return nodes, [head[0] for head in graph["heads"]]
+
+
+def _without_picture(nodes: Sequence[Node]) -> set[int]:
+    """The nodes that depend on no picture: parameters, and what is computed of them alone."""
+    fixed: set[int] = set()
+    for node in nodes:
+        if node.name != "data" and fixed.issuperset(node.inputs):
+            fixed.add(node.index)
+    return fixed
+
+
+def _constants(
+    symbol: Any, nodes: Sequence[Node], fixed: set[int], arrays: Arrays
+) -> dict[int, Array]:
+    """The values of ``fixed`` nodes that others use, as MXNet computes them."""
+    used = {source for node in nodes if node.index not in fixed for source in node.inputs}
+    internals = symbol.get_internals()
+    values: dict[int, Array] = {}
+    for node in (nodes[index] for index in fixed & used):
+        if node.op == "null":
+            values[node.index] = arrays[node.name]
+            continue
+        part = internals[f"{node.name}_output"]
+        params = {name: mx.nd.array(arrays[name]) for name in part.list_arguments()}
+        values[node.index] = part.eval(ctx=mx.cpu(), **params)[0].asnumpy()
+    return values
 
 
 def _channels_kept(nodes: Sequence[Node], heads: Sequence[int]) -> dict[int, int]:
@@ -88,9 +115,13 @@ def onnx_model(
         sizes = {node.index: by_name.get(f"{node.name}_output", ()) for node in nodes}
     builder = Builder(_channels_kept(nodes, heads), sizes, half)
     converters = {**CONVERTERS, "InstanceNorm": norms or CONVERTERS["InstanceNorm"]}
+    fixed = _without_picture(nodes)
+    builder.values.update(_constants(symbol, nodes, fixed, arrays))
     for node in nodes:
+        if node.index in fixed:
+            continue
         if node.op == "null":
-            builder.values[node.index] = "image" if node.name == "data" else arrays[node.name]
+            builder.values[node.index] = "image"
         elif node.op in converters:
             inputs = [builder.values[source] for source in node.inputs]
             builder.values[node.index] = converters[node.op](builder, node, inputs)

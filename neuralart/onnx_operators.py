@@ -1,4 +1,7 @@
-"""MXNet's operators in ONNX: a table, `CONVERTERS`. What has no row in it cannot be exported."""
+"""MXNet's operators in ONNX: a table, `CONVERTERS`. What has no row in it cannot be exported.
+
+What depends on no picture, as a kernel that is made of parameters, MXNet computes before.
+"""
 
 from __future__ import annotations
 
@@ -125,9 +128,6 @@ def _slice_axis(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     if node.inputs[0] in builder.channels_kept:
         return inputs[0]
     axis, begin, end = (node.attrs[key] for key in ("axis", "begin", "end"))
-    if isinstance(inputs[0], np.ndarray):
-        part: Array = inputs[0][(slice(None),) * axis + (slice(begin, end),)]
-        return part
     last = np.iinfo(np.int64).max if end is None else end
     return builder.add("Slice", [inputs[0], _ints(begin), _ints(last), _ints(axis)], node.name)
 
@@ -177,46 +177,18 @@ def _clip(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     return builder.add("Clip", [*inputs, *limits], node.name)
 
 
-def _full(builder: Builder, node: Node, inputs: list[Value]) -> Value:
-    return np.full(node.attrs["shape"], node.attrs["value"], np.float32)
-
-
 def _concat(builder: Builder, node: Node, inputs: list[Value]) -> Value:
-    axis = node.attrs["dim"]
-    constants = [value for value in inputs if isinstance(value, np.ndarray)]
-    if len(constants) == len(inputs):
-        return np.concatenate(constants, axis)
-    return builder.add("Concat", inputs, node.name, axis=axis)
-
-
-def _zeros(builder: Builder, node: Node, inputs: list[Value]) -> Value:
-    return np.zeros(node.attrs["shape"], np.float32)
-
-
-def _sum(builder: Builder, node: Node, inputs: list[Value]) -> Value:
-    constants = [value for value in inputs if isinstance(value, np.ndarray)]
-    if len(constants) == len(inputs):
-        return np.asarray(sum(constants))
-    return builder.add("Sum", inputs, node.name)
+    return builder.add("Concat", inputs, node.name, axis=node.attrs["dim"])
 
 
 def _depth_to_space(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     return builder.add("DepthToSpace", inputs, node.name, blocksize=node.attrs["block_size"])
 
 
-def _sigmoid(values: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-values)), np.float32)
-
-
-def _elementwise(op: str, compute: Callable[..., Array]) -> Converter:
-    """An operator that is computed now where all of its inputs are constants."""
-
+def _elementwise(op: str) -> Converter:
     def convert(builder: Builder, node: Node, inputs: list[Value]) -> Value:
         if "scalar" in node.attrs:
             inputs = [*inputs, np.array(node.attrs["scalar"], np.float32)]
-        constants = [value for value in inputs if isinstance(value, np.ndarray)]
-        if len(constants) == len(inputs):
-            return compute(*constants)
         return builder.add(op, inputs, node.name)
 
     return convert
@@ -291,8 +263,7 @@ class MeasuredNorms:
         builder.outputs.append(helper.make_tensor_value_info("measured", TensorProto.FLOAT, shape))
 
 
-_ADD, _SUB = _elementwise("Add", np.add), _elementwise("Sub", np.subtract)
-_MUL = _elementwise("Mul", np.multiply)
+_ADD, _SUB, _MUL = _elementwise("Add"), _elementwise("Sub"), _elementwise("Mul")
 
 CONVERTERS: dict[str, Converter] = {
     "Convolution": _convolution,
@@ -306,12 +277,9 @@ CONVERTERS: dict[str, Converter] = {
     "LeakyReLU": _leaky,
     "Activation": _activation,
     "clip": _clip,
-    "_full": _full,
-    "_zeros": _zeros,
-    "add_n": _sum,
     "depth_to_space": _depth_to_space,
     "Concat": _concat,
-    "sigmoid": _elementwise("Sigmoid", _sigmoid),
+    "sigmoid": _elementwise("Sigmoid"),
     **dict.fromkeys(("elemwise_add", "broadcast_add", "_plus_scalar"), _ADD),
     **dict.fromkeys(("elemwise_sub", "broadcast_sub", "_minus_scalar"), _SUB),
     **dict.fromkeys(("elemwise_mul", "broadcast_mul", "_mul_scalar"), _MUL),

@@ -76,22 +76,14 @@ class Layer:
         """How many times as high and wide its output is."""
         return self.stride if self.op == "deconv" else self.resize
 
-    def taps(self, phase: int) -> list[list[int]]:
-        """Which taps of a kernel with ``resize`` 2 see the same small pixel, in order.
-
-        ``phase`` is 0 for the first and 1 for the second of two large pixels of the same small one, which
-        is in the middle of the list.
-        """
-        reach = self.kernel // 4
-        taps: list[list[int]] = [[] for _ in range(2 * reach + 1)]
-        for tap in range(self.kernel):
-            taps[(phase + tap - self.kernel // 2) // 2 + reach].append(tap)
-        return taps
-
     @property
     def small_kernel(self) -> int:
-        """Of a ``conv`` with ``resize`` as it is computed, on the small pixels."""
-        return len(self.taps(0)) if self.resize > 1 else self.kernel
+        """Of a ``conv`` as it is computed; with ``resize``, on pixels that are not repeated.
+
+        Of the first (phase 0) or second (1) of two equal large pixels, tap t falls on the small
+        kernel's tap (t + phase) // 2.
+        """
+        return self.kernel // 2 + 1 if self.resize > 1 else self.kernel
 
     @property
     def is_exact(self) -> bool:

@@ -51,50 +51,41 @@ class Norms:
         return norm[0]
 
 
-def _small_kernel(weight: Any, layer: Layer, row: int, column: int) -> Any:
-    """The kernel that makes one of the four pixels that ``layer.resize`` makes of one.
-
-    Shape:  (O, I, k, k) -> (O, I, k', k')
-    """
-    for axis, phase in ((2, row), (3, column)):
-        sums = [
-            mx.sym.add_n(*(mx.sym.slice_axis(weight, axis=axis, begin=t, end=t + 1) for t in taps))
-            for taps in layer.taps(phase)
-        ]
-        weight = mx.sym.concat(*sums, dim=axis) if len(sums) > 1 else sums[0]
-    return weight
-
-
 def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str) -> Any:
     """A convolution of the map enlarged to twice its size, without enlarging it.
 
-    Shape:  (N, inputs, H, W) -> (N, channels, 2H, 2W)
+    Shape:   (N, inputs, H, W) -> (N, channels, 2H, 2W)
+    Hazard:  its kernel is computed, and the gradient of a ``concat`` there loses memory at every step (MXNet 1.9.1).
     """
+    small = layer.small_kernel
     shape = (layer.channels, inputs, layer.kernel, layer.kernel)
     weight = mx.sym.Variable(f"{name}_weight", shape=shape, dtype=np.float32)
-    kernels = [_small_kernel(weight, layer, *phase) for phase in PHASES]
-    biases = []
+    kernels = []
+    for row, column in PHASES:
+        kernel = weight
+        for phase in (column, row):  # of the last axis, then of the one before
+            taps = mx.sym.floor((mx.sym.arange(layer.kernel) + phase) / 2)
+            sums = mx.sym.dot(kernel, mx.sym.one_hot(taps, depth=small))
+            kernel = mx.sym.transpose(sums, axes=(0, 1, 3, 2))
+        kernels.append(kernel)
+    used = layer.channels * len(PHASES)
+    filters = used + -used % LANES
+    lanes = mx.sym.one_hot(mx.sym.arange(filters), depth=used)  # zeros for those that only fill up
+    flat = mx.sym.dot(lanes, mx.sym.reshape(mx.sym.stack(*kernels, axis=0), shape=(used, -1)))
+    params = [mx.sym.reshape(flat, shape=(filters, inputs, small, small))]
     if layer.has_bias:
         bias = mx.sym.Variable(f"{name}_bias", shape=(layer.channels,), dtype=np.float32)
-        biases = [bias] * len(PHASES)
-    used = layer.channels * len(PHASES)
-    spare = -used % LANES
-    if spare:
-        small = layer.small_kernel
-        kernels.append(mx.sym.zeros((spare, inputs, small, small), dtype=np.float32))
-        biases += [mx.sym.zeros((spare,), dtype=np.float32)] if biases else []
+        params.append(mx.sym.dot(lanes, mx.sym.tile(bias, reps=len(PHASES))))
     out = mx.sym.Convolution(
         out,
-        mx.sym.concat(*kernels, dim=0),
-        *([mx.sym.concat(*biases, dim=0)] if biases else []),
-        num_filter=used + spare,
-        kernel=(layer.small_kernel,) * 2,
-        pad=(layer.small_kernel // 2,) * 2,
-        no_bias=not biases,
+        *params,
+        num_filter=filters,
+        kernel=(small, small),
+        pad=(small // 2, small // 2),
+        no_bias=not layer.has_bias,
         name=name,
     )
-    if spare:
-        out = mx.sym.slice_axis(out, axis=1, begin=0, end=used)
+    out = mx.sym.slice_axis(out, axis=1, begin=0, end=used)
     return mx.sym.depth_to_space(out, block_size=2, name=f"{name}_pixels")
 
 
