@@ -2,8 +2,8 @@
 
 Starts the scheduler, the servers and the workers of MXNet's ``dist_sync``, and watches them. ps-lite waits for ever
 for a worker that died, so when one ends badly the others get SIGTERM, upon which they save, and the job ends.
-Machines are reached by ssh, and must have the same neuralart at the same path as here. There is no encryption and no
-password between the processes: for networks that are trusted.
+Should this process itself be killed, the others end too. Machines are reached by ssh, and must have the same neuralart
+at the same path as here. There is no encryption and no password between the processes: for networks that are trusted.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,17 +33,43 @@ PROBE_SECONDS = 20.0
 STOP_SECONDS = 40.0
 """For workers to save once the job is to stop; a step, and the grace of `modules.cluster`."""
 
+BEAT_SECONDS = 5.0
+SILENCE_SECONDS = 45
+"""A far process is sent a byte every so often, and stops when it has heard nothing for so long."""
+
 # A connection that is dead counts as a worker that is, after 3 x 5 s.
 _SSH = (
-    "ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
+    "ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
     "-o", "ServerAliveCountMax=3",
 )  # fmt: skip
 
-# The far end of ssh: signals do not travel, but the end of its input does, should this end go away.
+# A process here gets SIGTERM when this one dies in a way that it cannot tell it so.
+_HERE = ("setpriv", "--pdeathsig", "TERM")
+
+# The far end of ssh, where signals do not travel. The command runs beside a loop that reads what is sent from here: at
+# the end of it, or in silence (the network is cut), the command gets SIGTERM, and SIGKILL if it has not ended then.
 _FAR = (
-    "exec 3<&0; {command} </dev/null 3<&- & child=$!; "
-    "{{ cat <&3; kill $child; }} >/dev/null 2>&1 & exec 3<&-; wait $child"
+    "exec 3<&0; {before}{command} </dev/null 3<&- & child=$!; "
+    '{{ while [ -n "$(timeout {silence} head -c 1 <&3)" ]; do :; done; kill $child; '
+    "for second in $(seq {stop}); do kill -0 $child || exit; sleep 1; done; kill -9 $child; "
+    "}} >/dev/null 2>&1 & exec 3<&-; wait $child"
 )
+
+# Of several addresses that a machine has, ps-lite may tell the others one that they do not reach. The one that ssh
+# came in by is good; the others of its kind (IPv6) ps-lite does not speak.
+_FAR_ADDRESS = "set -- $SSH_CONNECTION; case $3 in *.*) export DMLC_NODE_HOST=$3;; esac; "
+
+
+def _far_command(command: Sequence[str], env: dict[str, str]) -> str:
+    """What ssh is to run, for whatever shell is there: in this folder, with this environment."""
+    settings = [f"{key}={value}" for key, value in env.items() if key != "DMLC_NODE_HOST"]
+    script = _FAR.format(
+        before=_FAR_ADDRESS if "DMLC_NODE_HOST" in env else "",
+        command=shlex.join(["env", "-C", os.getcwd(), *settings, *command]),
+        silence=SILENCE_SECONDS,
+        stop=round(STOP_SECONDS),
+    )
+    return shlex.join(["sh", "-c", script])
 
 
 @dataclass
@@ -84,6 +111,7 @@ class Member:
     name: str
     process: subprocess.Popen[bytes]
     is_worker: bool
+    reader: threading.Thread | None = None
 
 
 @dataclass
@@ -91,6 +119,7 @@ class Job:
     """The processes, as they are started, watched and stopped. Worker 0 speaks for all."""
 
     members: list[Member] = field(default_factory=list)
+    next_beat: float = 0.0
 
     def start(
         self, name: str, host: str, command: Sequence[str], env: dict[str, str], worker: int | None
@@ -98,20 +127,20 @@ class Job:
         stdout = None if worker == 0 else subprocess.DEVNULL
         stderr = None if worker == 0 else subprocess.PIPE
         far = host != LOCAL
-        words = list(command)
-        if far:
-            settings = [f"{key}={value}" for key, value in env.items()]
-            remote = shlex.join(["env", "-C", os.getcwd(), *settings, *command])
-            words = [*_SSH, host, shlex.join(["sh", "-c", _FAR.format(command=remote)])]
+        words = [*_SSH, host, _far_command(command, env)] if far else [*_HERE, *command]
         process = subprocess.Popen(
             words, env=None if far else {**os.environ, **env}, stdout=stdout, stderr=stderr,
             stdin=subprocess.PIPE if far else subprocess.DEVNULL,
             # Ctrl-C in a terminal is for this process, which tells the others.
             start_new_session=True,
         )  # fmt: skip
-        self.members.append(Member(name, process, worker is not None))
+        member = Member(name, process, worker is not None)
+        self.members.append(member)
         if process.stderr is not None:
-            threading.Thread(target=_pass_on, args=(process.stderr, name), daemon=True).start()
+            member.reader = threading.Thread(
+                target=_pass_on, args=(process.stderr, name), daemon=True
+            )
+            member.reader.start()
 
     def dead(self) -> Member | None:
         """A process that ended badly, a worker before others."""
@@ -122,6 +151,17 @@ class Job:
 
     def running(self) -> list[Member]:
         return [m for m in self.members if m.is_worker and m.process.poll() is None]
+
+    def beat(self) -> None:
+        """Tell far processes, now and then, that this one is still there."""
+        if time.monotonic() < self.next_beat:
+            return
+        self.next_beat = time.monotonic() + BEAT_SECONDS
+        for member in self.members:
+            stdin = member.process.stdin
+            if stdin is not None and not stdin.closed:
+                with contextlib.suppress(OSError):  # it has ended, as poll() will say
+                    os.write(stdin.fileno(), b".")
 
     def ask_to_stop(self) -> None:
         """Workers save and stop; over ssh the end of input says so."""
@@ -135,6 +175,7 @@ class Job:
     def wait_for_workers(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while self.running() and time.monotonic() < end:
+            self.beat()
             time.sleep(0.1)
 
     def end(self) -> None:
@@ -147,6 +188,8 @@ class Job:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(member.process.pid, signal.SIGKILL)
             member.process.wait()
+            if member.reader is not None:
+                member.reader.join(timeout=1)  # its last words
 
 
 def launch(config: LaunchConfig, arguments: Sequence[str]) -> None:
@@ -176,13 +219,16 @@ def launch(config: LaunchConfig, arguments: Sequence[str]) -> None:
     }
     if not far:
         env |= {"DMLC_INTERFACE": "lo", "DMLC_NODE_HOST": address}
+    elif "DMLC_INTERFACE" not in env:
+        env["DMLC_NODE_HOST"] = address
     job = Job()
     with deferred_signals() as interrupts:
         try:
             aside = [sys.executable, "-c", "import neuralart.engine"]
             job.start("the scheduler", LOCAL, aside, {**env, "DMLC_ROLE": "scheduler"}, None)
             for number, host in enumerate(servers):
-                job.start(f"server {number}", host, aside, {**env, "DMLC_ROLE": "server"}, None)
+                name = f"server {number}" + (f" on {host}" if far else "")
+                job.start(name, host, aside, {**env, "DMLC_ROLE": "server"}, None)
             command = [
                 sys.executable,
                 "-m",
@@ -205,6 +251,7 @@ def _watch(job: Job, interrupts: Sequence[int]) -> None:
     """Until all workers are done. Raises RunError or Interrupted when the job has stopped early."""
     dead = None
     while job.running():
+        job.beat()
         time.sleep(0.2)
         dead = job.dead()
         if dead is not None or interrupts:
@@ -218,15 +265,17 @@ def _watch(job: Job, interrupts: Sequence[int]) -> None:
         )
     if dead is not None:
         raise RunError(
-            f"{dead.name} {_how_it_ended(dead.process.returncode)}, so the job is stopped; what worker 0 has "
-            "saved is in its run: the same command with --resume goes on"
+            f"{dead.name} {_how_it_ended(dead.process.returncode)}, so the job is stopped; if worker 0 has "
+            "saved its run, the same command with --resume goes on"
         )
 
 
 def _how_it_ended(code: int) -> str:
-    if code < 0:
-        return f"was killed by signal {-code}"
-    return "lost its connection" if code == 255 else f"ended with exit code {code}"
+    if code == 255:
+        return "lost its connection"
+    # A shell, as at the far end, has 128 + the signal's number.
+    number = -code if code < 0 else code - 128
+    return f"was killed by signal {number}" if number > 0 else f"ended with exit code {code}"
 
 
 def _pass_on(stream: IO[bytes], name: str) -> None:
@@ -238,6 +287,10 @@ def _pass_on(stream: IO[bytes], name: str) -> None:
 
 def _check_versions(hosts: Sequence[str]) -> None:
     """Ask every machine at once for its neuralart. Raises RunError for those that do not answer or differ."""
+    if shutil.which("ssh") is None:
+        raise ConfigError(
+            "--hosts: ssh is not installed here: apt-get install openssh-client, or use --workers"
+        )
     code = "import neuralart; print(neuralart.__version__)"
     asked = {
         host: subprocess.Popen(
@@ -260,15 +313,18 @@ def _check_versions(hosts: Sequence[str]) -> None:
             problems.append(f"{host} does not answer: {said}")
         elif process.returncode:
             problems.append(f"{host} has no neuralart at {sys.executable} in {os.getcwd()}: {said}")
-        elif out.strip() != __version__:
-            problems.append(f"{host} has neuralart {out.strip()}, and this machine {__version__}")
+        elif out.split()[-1:] != [__version__]:  # before it, what a shell says to greet
+            version = (out.split() or ["of no version"])[-1]
+            problems.append(f"{host} has neuralart {version}, and this machine {__version__}")
     if problems:
         raise RunError(f"--hosts: {'; '.join(problems)}; nothing was started")
 
 
 def _own_address(host: str) -> str:
     """This machine's address as that host sees it."""
-    name = host.rpartition("@")[2]
+    known = subprocess.run([*_SSH, "-G", host], capture_output=True, text=True).stdout
+    names = [line.split()[1] for line in known.splitlines() if line.startswith("hostname ")]
+    name = names[0] if names else host.rpartition("@")[2]
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         try:
             probe.connect((name, 9))  # sends nothing
