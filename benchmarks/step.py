@@ -19,7 +19,6 @@ from neuralart.specs import GENERATORS
 
 EDGE_PX = 256
 ROUNDS = 15
-KINDS = ("conv", "deconv", "deconv", "conv")
 
 
 def main() -> None:
@@ -27,9 +26,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--features", default="small")
+    parser.add_argument("--chain", default="conv,deconv,deconv,conv")
     options = parser.parse_args()
 
-    specs = [GENERATORS[kind] for kind in KINDS]
+    kinds = options.chain.split(",")
+    specs = [GENERATORS[kind] for kind in kinds]
     loss = Perceptual(load_features(options.features), LossWeights(), mx.cpu())
     x0 = np.random.default_rng(0).normal(0, 50, (1, 3, EDGE_PX, EDGE_PX)).astype(np.float32)
     loss.set_style(x0)
@@ -50,7 +51,7 @@ def main() -> None:
             settle()
             steps[k].append(time.perf_counter() - begin)
     print(f"losses and gradient | {statistics.median(scores):.3f} s")  # noqa: T201
-    for k, (kind, times) in enumerate(zip(KINDS, steps, strict=True), start=1):
+    for k, (kind, times) in enumerate(zip(kinds, steps, strict=True), start=1):
         ratio = statistics.median(times) / statistics.median(scores)
         print(f"step of stage {k} ({kind}) | {statistics.median(times):.3f} s | {ratio:.2f} times")  # noqa: T201
 

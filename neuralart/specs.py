@@ -239,7 +239,9 @@ def generator_from_dict(name: str, data: Any) -> Generator:
 
 
 def _built_in() -> dict[str, Generator]:
-    """Both work at reduced resolution, where reach is cheap, in channels by the 16, which oneDNN computes in."""
+    """All work at reduced resolution, where reach is cheap. ``conv`` and ``deconv`` end with convolutions at full
+    resolution; the fast ones have no layer there and no dilation, and channels by the 16, which oneDNN computes
+    in. They paint 2.4 times as fast and leave more of the style to be desired (docs/experiments.md, section 6)."""
 
     def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
         return {"op": "conv", "channels": channels, "kernel": kernel, **more}
@@ -248,25 +250,37 @@ def _built_in() -> dict[str, Generator]:
         size = {"kernel": 3, "stride": 2, "blur": True}
         return {"op": "deconv", "channels": channels, **size, **more}
 
-    def block(channels: int, on: str) -> list[dict[str, Any]]:
+    def block(channels: int, on: str, name: str = "") -> list[dict[str, Any]]:
         """Two convolutions with a skip (He et al. 2015)."""
-        return [conv(channels), conv(channels, act="none", add=on)]
+        return [conv(channels), conv(channels, act="none", add=on, name=name)]
 
     half = conv(32, 5, stride=2, name="half")
+    finish = [conv(16), conv(RGB, norm=False, act="tanh")]
     paint = conv(RGB, 5, resize=2, norm=False, act="tanh", name="paint")
-    # Down to a quarter, where it has most of its work.
-    convolutions = [
-        *(half, conv(64, stride=2, name="quarter")),
-        *block(64, "quarter"),
-        *(up(32, add="half"), conv(32), paint),
-    ]
-    # An hourglass down to an eighth, and skips on the way up.
-    deconvolutions = [
-        *(half, conv(48, stride=2, name="quarter"), conv(64, stride=2, name="eighth")),
-        *block(64, "eighth"),
-        *(up(48, add="quarter"), up(32, add="half"), paint),
-    ]
-    kinds = {"conv": convolutions, "deconv": deconvolutions}
+    kinds = {
+        "conv": [
+            conv(32, 5, stride=2),
+            *(conv(32, dilate=2), conv(32, dilate=4), conv(32, dilate=8), conv(32)),
+            *(up(16), *finish),
+        ],
+        # An hourglass down to an eighth with two residual blocks there, and skips on the way up.
+        "deconv": [
+            *(half, conv(64, stride=2, name="quarter"), conv(80, stride=2, name="eighth")),
+            *block(80, "eighth", "block1"),
+            *block(80, "block1", "block2"),
+            *(up(64, add="quarter"), up(32, add="half"), up(16), *finish),
+        ],
+        "conv-fast": [
+            *(half, conv(64, stride=2, name="quarter")),
+            *block(64, "quarter"),
+            *(up(32, add="half"), conv(32), paint),
+        ],
+        "deconv-fast": [
+            *(half, conv(48, stride=2, name="quarter"), conv(64, stride=2, name="eighth")),
+            *block(64, "eighth"),
+            *(up(48, add="quarter"), up(32, add="half"), paint),
+        ],
+    }
     return {
         name: generator_from_dict(name, {"layers": layers, "residual": 0.4})
         for name, layers in kinds.items()

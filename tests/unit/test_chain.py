@@ -142,7 +142,7 @@ def test_every_parameter_has_the_stage_in_its_name() -> None:
     specs = [GENERATORS[name] for name in ("conv", "deconv", "deconv", "conv")]
     names = array_shapes(specs)
     assert {name.split("_")[0] for name in names} == {"g0", "g1", "g2", "g3"}
-    assert {"g0_half_weight", "g1_deconv0_norm_gamma", "g3_residual"} <= names.keys()
+    assert {"g0_conv0_weight", "g1_deconv0_norm_gamma", "g3_residual"} <= names.keys()
 
 
 def test_a_residual_of_a_weighs_photo_and_paint() -> None:

@@ -100,5 +100,5 @@ def test_an_unknown_kind_of_generator_is_explained(
     train_arguments: list[object], tmp_path: Path
 ) -> None:
     result = run_cli(*train_arguments, "--out", tmp_path / "out", "--chain", "little,gan")
-    fails(result, 2, "no generator 'gan'", "conv, deconv, little, small")
+    fails(result, 2, "no generator 'gan'", "conv, deconv, conv-fast, deconv-fast, little, small")
     assert not (tmp_path / "out").exists()
