@@ -48,6 +48,7 @@ def can_fold(specs: Sequence[Generator]) -> bool:
         _is_first(spec.layers[0])
         and _is_last(spec.layers[-1])
         and all(layer.is_exact if layer.op == "deconv" else not layer.blur for layer in spec.layers)
+        and all(layer.resize == 1 for layer in spec.layers[:-1])
         for spec in specs
     )
 

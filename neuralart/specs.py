@@ -241,7 +241,7 @@ def generator_from_dict(name: str, data: Any) -> Generator:
 def _built_in() -> dict[str, Generator]:
     """All work at reduced resolution, where reach is cheap. ``conv`` and ``deconv`` end with convolutions at full
     resolution; the fast ones have no layer there and no dilation, and channels by the 16, which oneDNN computes
-    in. They paint 2.4 times as fast and leave more of the style to be desired (docs/experiments.md, section 6)."""
+    in. They paint nearly twice as fast and leave more of the style to be desired (docs/experiments.md, section 6)."""
 
     def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
         return {"op": "conv", "channels": channels, "kernel": kernel, **more}
