@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from neuralart.config import TrainConfig
+from neuralart.config import DEFAULT_MODEL, RANDOM_START, TrainConfig
 from neuralart.errors import ConfigError
 from neuralart.features import Features
 from neuralart.files import Arrays
@@ -17,12 +19,32 @@ from neuralart.model import load_model
 from neuralart.modules.chain import initial_params
 from neuralart.modules.perceptual import LossWeights, Perceptual
 from neuralart.modules.step import TINY_LOSS
-from neuralart.shipped import find_model
+from neuralart.shipped import find_model, shipped
 from neuralart.specs import Generator
 from neuralart.symbols.vgg import STYLE_LAYERS
 
+log = logging.getLogger(__name__)
+
 PHOTO_STYLE = 70.0  # what the photos' own distance to a painting counts in the balanced loss
 BALANCED_ON = 16  # photos
+
+
+def with_start(config: TrainConfig) -> TrainConfig:
+    """With the shipped style to begin with, where none was named: the default one, or another of the same chain.
+
+    A new style learns sooner from any trained one than from random weights (docs/experiments.md, section 5).
+    """
+    if config.start is not None:
+        return config
+    layers = [spec.layers for spec in config.specs()]
+    styles = sorted(shipped(), key=lambda name: name != DEFAULT_MODEL)
+    same = (s for s in styles if [x.layers for x in load_model(find_model(s)).specs] == layers)
+    start = RANDOM_START if config.share_weights else next(same, RANDOM_START)
+    if start != RANDOM_START:
+        log.warning(
+            "note: begins with the weights of %s; --start %s begins with none", start, RANDOM_START
+        )
+    return dataclasses.replace(config, start=start)
 
 
 def first_params(config: TrainConfig, specs: Sequence[Generator]) -> tuple[Arrays, str]:
@@ -30,7 +52,7 @@ def first_params(config: TrainConfig, specs: Sequence[Generator]) -> tuple[Array
 
     Raises ConfigError if the generators of --start are others.
     """
-    if config.start is None:
+    if config.start in (None, RANDOM_START):
         return initial_params(specs, config.seed, share_weights=config.share_weights), ""
     model = load_model(find_model(config.start))
     weights = b"".join(model.params[name].tobytes() for name in sorted(model.params))
@@ -38,7 +60,7 @@ def first_params(config: TrainConfig, specs: Sequence[Generator]) -> tuple[Array
     if config.share_weights or layers != [spec.layers for spec in specs]:
         raise ConfigError(
             f"--start {config.start}: its generators are not the ones to train "
-            f"({config.chain}{', shared' if config.share_weights else ''}); train without --start"
+            f"({config.chain}{', shared' if config.share_weights else ''}); use --start {RANDOM_START}"
         )
     return dict(model.params), hashlib.sha256(weights).hexdigest()
 

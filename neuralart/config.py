@@ -41,6 +41,8 @@ def option(
 # An exported graph reflects 32 pixels at each edge, which a smaller picture does not have.
 SMALLEST_PX, LARGEST_PX = 33, 8192
 
+DEFAULT_MODEL = "starry-night"
+RANDOM_START = "random"  # of train's --start
 MODEL_HELP = "A style: the name of a shipped one, a model file, or the folder of a run."
 FEATURES_HELP = "VGG features that measure: small, vgg19, random, or a file of weights."
 # What `stylize` paints frame by frame.
@@ -72,7 +74,8 @@ class TrainConfig:
     )
     start: str | None = option(
         None,
-        help="Begin with the weights of this model, of the same chain; another style learns sooner.",
+        help="Begin with the weights of this model, of the same chain: by default those of a shipped style, "
+        "if one has that chain, since another style learns sooner from them; random: from none.",
         unit="MODEL",
     )
     share_weights: bool = option(False, help="One generator for all stages, trained all at once.")
@@ -230,7 +233,7 @@ class PackConfig:
 class StylizeConfig:
     """``neuralart stylize``."""
 
-    model: str = option("starry-night", help=MODEL_HELP, unit="MODEL")
+    model: str = option(DEFAULT_MODEL, help=MODEL_HELP, unit="MODEL")
     stage: int | None = option(
         None,
         help="End at this stage, 1 the first; by default the last.",

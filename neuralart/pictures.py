@@ -136,6 +136,7 @@ class PictureFile:
             raise ImageError(f"{self.name}: cut short or damaged{_why(error)}") from None
         finally:
             self.close()
+            self._pillow.close()  # its own copy of the pixels, of four bytes each
         alpha = decoded[..., 3] if decoded.shape[2] == 4 else None
         return Picture(
             np.ascontiguousarray(_upright(decoded[..., :3], self._orientation)),

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart import __version__, engine
-from neuralart.beginning import balanced_weights, first_params
+from neuralart.beginning import balanced_weights, first_params, with_start
 from neuralart.cards import without_folders
 from neuralart.checkpoint import RunFolder, State, check_same
 from neuralart.config import TrainConfig
@@ -64,7 +64,7 @@ class Training:
     """One run: what it reads, where it stands, and where it writes."""
 
     def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+        self.config = config = with_start(config)
         self.specs = config.specs()
         if config.resume and config.overwrite:
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,28 @@ def test_training_starts_from_the_weights_of_a_model(
     old, new = load_model(run_dir), load_model(out)
     for name, array in old.params.items():
         np.testing.assert_array_equal(new.params[name], array, name)
+
+
+def test_training_starts_from_a_shipped_style_of_the_same_chain(
+    train_arguments: list[object],
+    run_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("neuralart.shipped.MODELS", tmp_path / "models")
+    (tmp_path / "models").mkdir()
+    shutil.copy(run_dir / "model.neuralart", tmp_path / "models" / "bark.neuralart")
+    more = ["--steps", 1, "--rate", 0]
+    weight = "g0_conv0_weight"
+    found = {}
+    for name, words in {"shipped": [], "none": ["--start", "random"], "other": ["--chain", "little"]}.items():  # fmt: skip
+        result = run_cli(*train_arguments, "--out", tmp_path / name, *more, *words)
+        assert result.exit_code == 0, result.output
+        found[name] = load_model(tmp_path / name)
+        assert found[name].card["options"]["start"] == ("bark" if name == "shipped" else "random")
+    trained = load_model(run_dir).params[weight]
+    np.testing.assert_array_equal(found["shipped"].params[weight], trained)
+    assert not np.array_equal(found["none"].params[weight], trained)
 
 
 def test_a_start_of_another_chain_is_refused(
