@@ -79,22 +79,30 @@ def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK) -> X:
     """
     height, width = rgb.shape[:2]
     channels = BLOCK_CHANNELS if edge > 1 else RGB
-    blocks = np.zeros((1, channels, height // edge, width // edge), np.float32)
+    blocks = np.empty((1, channels, height // edge, width // edge), np.float32)
+    blocks[:, RGB * edge**2 :] = 0
     for phase, (row, column) in enumerate(PHASES[: edge**2]):
         for colour in range(RGB):
             channel = blocks[0, RGB * phase + colour]
-            np.multiply(rgb[row::edge, column::edge, colour], np.float32(1 / step), out=channel)
+            # Assigned first: arithmetic that also converts the type takes numpy three times as long.
+            channel[...] = rgb[row::edge, column::edge, colour]
+            if step != 1:
+                channel *= np.float32(1 / step)
             channel -= PIXEL_MEAN[colour]
     return blocks
 
 
-def from_blocks(blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK) -> npt.NDArray[Any]:
-    """The way back from `to_blocks`, rounded and clipped to an unsigned type."""
+def from_blocks(
+    blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK, power: float = 1.0
+) -> npt.NDArray[Any]:
+    """The way back from `to_blocks`, of ``power`` times the blocks, rounded and clipped to an unsigned type."""
     height, width = blocks.shape[2:]
     rgb = np.empty((height * edge, width * edge, RGB), kind)
     for phase, (row, column) in enumerate(PHASES[: edge**2]):
         for colour in range(RGB):
-            channel = (blocks[0, RGB * phase + colour] + PIXEL_MEAN[colour]) * np.float32(step)
+            channel = blocks[0, RGB * phase + colour] * np.float32(power)
+            channel += PIXEL_MEAN[colour]
+            channel *= np.float32(step)
             np.rint(channel, out=channel)
             rgb[row::edge, column::edge, colour] = channel.clip(0, 255 * step, out=channel)
     return rgb

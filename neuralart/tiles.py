@@ -18,8 +18,9 @@ from neuralart.specs import RGB, Generator, Layer
 # the zeros that pad the convolutions leave no frame.
 FRAME_PX = 32
 
-# Statistics of a larger picture are measured on it shrunk to about this many pixels.
-MEASURED_PIXELS = 250_000
+# Statistics of a larger picture are measured on it shrunk to about this many pixels, which is nearer to the
+# scale of the photos that a style learns on than the picture itself.
+MEASURED_PIXELS = 200_000
 
 # What Python, MXNet, OpenCV, a model and oneDNN's kernels hold beside what is painted.
 BASE_BYTES = 300_000_000

@@ -138,11 +138,11 @@ class Brush:
     def _window(self, module: Any, pixels: Pixels, power: float) -> Pixels:
         kind = pixels.dtype
         step = STEPS[kind.type]
-        data = mx.nd.array(to_blocks(pixels, step, self._edge))
+        # Not copied on the way, and alive until `asnumpy` has waited for what reads it.
+        data = mx.nd.from_numpy(to_blocks(pixels, step, self._edge))
         module.forward(mx.io.DataBatch([data]), is_train=False)
         out: X = module.get_outputs()[0].asnumpy()
-        out *= np.float32(power)
-        return from_blocks(out, step, kind, self._edge)
+        return from_blocks(out, step, kind, self._edge, power)
 
     def _frozen(self, statistics: Arrays) -> tuple[Arrays, float]:
         """The graph's parameters, and what its output is to be multiplied by."""
