@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +22,6 @@ from neuralart.shipped import find_model, shipped
 from neuralart.specs import Generator
 from neuralart.symbols.vgg import STYLE_LAYERS
 
-log = logging.getLogger(__name__)
-
 PHOTO_STYLE = 70.0  # what the photos' own distance to a painting counts in the balanced loss
 BALANCED_ON = 16  # photos
 
@@ -40,10 +37,6 @@ def with_start(config: TrainConfig) -> TrainConfig:
     styles = sorted(shipped(), key=lambda name: name != DEFAULT_MODEL)
     same = (s for s in styles if [x.layers for x in load_model(find_model(s)).specs] == layers)
     start = RANDOM_START if config.share_weights else next(same, RANDOM_START)
-    if start != RANDOM_START:
-        log.warning(
-            "note: begins with the weights of %s; --start %s begins with none", start, RANDOM_START
-        )
     return dataclasses.replace(config, start=start)
 
 

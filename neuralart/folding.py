@@ -139,11 +139,18 @@ def block_reach(layer: Layer) -> int:
     return max(-(-layer.padding // BLOCK), last // BLOCK)
 
 
+def last_in_blocks(layer: Layer) -> tuple[int, int, int]:
+    """Kernel, padding and stride with which a stage's last convolution makes blocks: of stride 1 on a map that
+    ``layer.resize`` would enlarge, else of stride 2."""
+    if layer.resize > 1:
+        return layer.small_kernel, layer.small_kernel // 2, 1
+    return layer.kernel + 1, layer.padding, BLOCK
+
+
 def _last_in_blocks(weight: X, bias: X, layer: Layer) -> tuple[X, X]:
-    """Each block's pixels as channels: (3, I, k, k) of stride 1 -> (16, I, k + 1, k + 1) of stride 2, or of
-    a map that ``layer.resize`` enlarges -> (16, I, k', k') of stride 1."""
+    """Each block's pixels as channels: (3, I, k, k) -> (16, I, k', k'), see `last_in_blocks`."""
     resize, kernel = layer.resize > 1, layer.kernel
-    side = layer.small_kernel if resize else kernel + 1
+    side, _, _ = last_in_blocks(layer)
     blocks = np.zeros((BLOCK_CHANNELS, weight.shape[1], side, side), np.float32)
     biases = np.zeros(BLOCK_CHANNELS, np.float32)
     for phase, (row, column) in enumerate(PHASES):

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import signal
 import time
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from neuralart import __version__, engine
 from neuralart.beginning import balanced_weights, first_params, with_start
 from neuralart.cards import without_folders
 from neuralart.checkpoint import RunFolder, State, check_same
-from neuralart.config import TrainConfig
+from neuralart.config import RANDOM_START, TrainConfig
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.features import load_features
 from neuralart.files import Arrays
@@ -53,6 +54,8 @@ from neuralart.schedule import JOINT, Phase, plan
 from neuralart.signals import deferred_signals
 from neuralart.team import batch_places, check_alike, leaders, own_folder, share_run
 
+log = logging.getLogger(__name__)
+
 JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experiments.md)
 MOST_ROLLBACKS = 3
 THUMBNAIL_PX = 96
@@ -64,7 +67,8 @@ class Training:
     """One run: what it reads, where it stands, and where it writes."""
 
     def __init__(self, config: TrainConfig) -> None:
-        self.config = config = with_start(config)
+        given, config = config, with_start(config)
+        self.config = config
         self.specs = config.specs()
         if config.resume and config.overwrite:
             raise ConfigError(
@@ -75,6 +79,8 @@ class Training:
         self.context = self.contexts[0]
         self.cluster = Cluster(config.kvstore, len(self.contexts))
         self.run = RunFolder(own_folder(config.run_folder(), self.cluster))
+        if self.cluster.leads and config.start not in (given.start, RANDOM_START):
+            log.warning("note: begins with the weights of %s (--start)", config.start)
         self.batch, self.places = batch_places(config, self.cluster, len(self.contexts))
         self.params, self.start_sha256 = first_params(config, self.specs)
         style = read_image(config.style)
@@ -223,7 +229,7 @@ class Training:
 
     def _stopped(self, phase: Phase, interrupts: list[int], why: str = "") -> Interrupted:
         return Interrupted(
-            f"{why}stopped after step {self.state.step} of {phase.name}, saved in {self.run.path}; "
+            f"{why}stopped after step {self.state.step} of {phase.name}, saved in {self.config.run_folder()}; "
             "run the same command with --resume to go on",
             interrupts[0] if interrupts else signal.SIGTERM,
         )
@@ -364,7 +370,7 @@ def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
     except PeersGoneError:
         training.cluster.abandon(128 + signal.SIGTERM)
         raise Interrupted(
-            f"other workers are gone; the last checkpoint is in {training.run.path}; "
+            f"other workers are gone; the last checkpoint is in {config.run_folder()}; "
             "run the same command with --resume to go on",
             signal.SIGTERM,
         ) from None

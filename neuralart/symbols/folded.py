@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from neuralart.engine import mx
-from neuralart.folding import BLOCK, BLOCK_CHANNELS, block_reach
+from neuralart.folding import BLOCK_CHANNELS, block_reach, last_in_blocks
 from neuralart.specs import Generator, Layer
 from neuralart.symbols.generator import LEAKY_SLOPE
 
@@ -62,10 +62,7 @@ def folded_chain(
                 reach = block_reach(layer)
                 out = _convolution(out, name, layer.channels, 2 * reach + 1, pad=reach)
             elif number == len(spec.layers) - 1:
-                if layer.resize > 1:
-                    kernel, pad, stride = layer.small_kernel, layer.small_kernel // 2, 1
-                else:
-                    kernel, pad, stride = layer.kernel + 1, layer.padding, BLOCK
+                kernel, pad, stride = last_in_blocks(layer)
                 out = _convolution(out, name, BLOCK_CHANNELS, kernel, pad=pad, stride=stride)
             else:
                 out = _convolution(
