@@ -123,6 +123,12 @@ class TrainConfig:
         choices=CONTENT_LAYERS,
     )
     tv_weight: float = option(5.0, help="Weight of the total variation.", unit="W", range=(0, None))
+    checkerboard_weight: float = option(
+        1e5,
+        help="Weight of stripes of 2 pixels, of which those that strided layers leave are less than a level.",
+        unit="W",
+        range=(0, None),
+    )
     rate: float = option(
         3e-3, help="Learning rate of Adam at its peak.", unit="RATE", range=(0, None)
     )

@@ -93,7 +93,9 @@ class Training:
         if style_weight is None:
             squares = self.photos.held_out or self.photos.samples
             style_weight = balanced_weights(self.features, style_x, squares, self.context)
-        self.weights = LossWeights(style_weight, config.content_weight, config.tv_weight)
+        self.weights = LossWeights(
+            style_weight, config.content_weight, config.tv_weight, config.checkerboard_weight
+        )
         self.perceptual = Perceptual(
             self.features, self.weights, self.contexts, config.content_layer
         )
@@ -339,6 +341,7 @@ class Training:
                 **self.weights.of_layers(),
                 "content": self.weights.content,
                 "tv": self.weights.tv,
+                "checkerboard": self.weights.checkerboard,
             },
             "multiply_adds_per_pixel": round(sum(s.multiply_adds() for s in self.specs[:stages])),
             "options": without_folders(self.config.result_options()),

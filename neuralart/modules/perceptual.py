@@ -17,7 +17,13 @@ from neuralart.engine import mx, settle
 from neuralart.features import Features
 from neuralart.images import X
 from neuralart.specs import CONTENT_LAYER
-from neuralart.symbols.losses import content_loss, gram, style_loss, total_variation
+from neuralart.symbols.losses import (
+    checkerboard,
+    content_loss,
+    gram,
+    style_loss,
+    total_variation,
+)
 from neuralart.symbols.vgg import STYLE_LAYERS, style_maps, vgg
 
 log = logging.getLogger(__name__)
@@ -27,7 +33,7 @@ Losses = dict[str, float]
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each style layer, the content layer and the total variation count in the total loss.
+    """What each style layer, the content layer, the total variation and the checkerboard count in the total loss.
 
     ``style`` is one weight for all layers, or one for each of `STYLE_LAYERS`.
     """
@@ -35,6 +41,7 @@ class LossWeights:
     style: float | tuple[float, ...] = 20.0
     content: float = 2.0
     tv: float = 5.0
+    checkerboard: float = 0.0
 
     def of_layers(self) -> dict[str, float]:
         """The weight of every style layer by name."""
@@ -70,6 +77,8 @@ class Perceptual:
         content = content_loss(maps[content_layer], mx.sym.Variable("target_content"))
         losses["content"] = content * weights.content
         losses["tv"] = total_variation(x) * weights.tv
+        if weights.checkerboard:
+            losses["checkerboard"] = checkerboard(x) * weights.checkerboard
         self.names = tuple(losses)
         total = mx.sym.MakeLoss(mx.sym.add_n(*losses.values()))
         self._symbol = mx.sym.Group(
@@ -99,8 +108,8 @@ class Perceptual:
         """The losses of a picture against the style and the content that were set, and their gradient.
 
         Shape:   x (1, 3, H, W) -> losses by name; d_x (1, 3, H, W), that of ``total``
-        The names are ``style_relu1_1`` ..., ``content``, ``tv``, all times their weights, their sum
-        ``total``, and ``style``, the sum of the style layers'.
+        The names are ``style_relu1_1`` ..., ``content``, ``tv`` and, if it has a weight, ``checkerboard``, all
+        times their weights, their sum ``total``, and ``style``, the sum of the style layers'.
         """
         (losses,), d_x = self.score_each(x)
         return losses, d_x

@@ -10,7 +10,13 @@ import pytest
 from neuralart.engine import mx
 from neuralart.features import Features
 from neuralart.modules.perceptual import LossWeights, Perceptual
-from neuralart.symbols.losses import content_loss, gram, style_loss, total_variation
+from neuralart.symbols.losses import (
+    checkerboard,
+    content_loss,
+    gram,
+    style_loss,
+    total_variation,
+)
 from neuralart.symbols.vgg import STYLE_LAYERS
 
 a, b = mx.sym.Variable("a"), mx.sym.Variable("b")
@@ -45,6 +51,18 @@ def test_total_variation_by_hand() -> None:
     # 2x2 pixels, one channel: vertical steps 51, 0; horizontal steps 0, -51; means of (step/255)^2.
     got = value(total_variation(a), a=[[[[0, 0], [51, 0]]]])
     assert got == pytest.approx((0.2**2 / 2) + (0.2**2 / 2))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 9)])
+def test_checkerboard_by_hand(size: tuple[int, int]) -> None:
+    rows, columns = np.indices(size)
+    slope = 5.0 * rows + 7.0 * columns
+    for stripes in ((-1) ** columns, (-1) ** rows):
+        got = value(checkerboard(a), a=[[slope + 51 * stripes] * 3])
+        assert got == pytest.approx(0.2**2, rel=1e-5)
+    both = value(checkerboard(a), a=[[51.0 * (-1) ** (rows + columns)] * 3])
+    assert both == pytest.approx(2 * 0.2**2, rel=1e-5)
+    assert value(checkerboard(a), a=[[slope] * 3]) == pytest.approx(0, abs=1e-12)
 
 
 def picture(seed: int, edge: int = 32) -> np.ndarray:
@@ -86,10 +104,12 @@ def test_weights_scale_losses(tiny_features: Features) -> None:
         assert scores[1][name] == pytest.approx(factor * scores[0][name], rel=1e-5)
 
 
-@pytest.mark.parametrize("only", ["style", "content", "tv", "all"])
+@pytest.mark.parametrize("only", ["style", "content", "tv", "checkerboard", "all"])
 def test_the_gradient_is_that_of_finite_differences(tiny_features: Features, only: str) -> None:
     weights = {"style": 0.0, "content": 0.0, "tv": 0.0} | (
-        {"style": 3.0, "content": 2.0, "tv": 5.0} if only == "all" else {only: 4.0}
+        {"style": 3.0, "content": 2.0, "tv": 5.0, "checkerboard": 500.0}
+        if only == "all"
+        else {only: 4.0}
     )
     loss = Perceptual(tiny_features, LossWeights(**weights), mx.cpu())
     loss.set_style(picture(1))
