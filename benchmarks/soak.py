@@ -1,6 +1,7 @@
 """Train on packed photos for MINUTES and watch the process's resident memory: it must not grow.
 
 python benchmarks/soak.py --style starry.jpg --data photos.rec --minutes 60
+python benchmarks/soak.py --pid 1234      # of a training that runs already
 
 The first fifth of the samples is left out, in which buffers fill; of the rest, the median of the last fifth is
 compared with that of the first. Epochs are many where the photos are few, which is the harder case.
@@ -30,30 +31,44 @@ def resident_mb(pid: int) -> float | None:
     return int(rows[0].split()[1]) / 1000 if rows else None
 
 
+def watched(pid: int, minutes: float) -> list[float]:
+    """Samples in MB, until the time is over. Exits if the process ends before."""
+    samples: list[float] = []
+    end = time.monotonic() + minutes * 60
+    while time.monotonic() < end:
+        time.sleep(SAMPLE_SECONDS)
+        sample = resident_mb(pid)
+        if sample is None:
+            sys.exit(f"training ended after {len(samples)} samples")
+        samples.append(sample)
+    return samples
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--style", required=True, type=Path)
-    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--style", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--pid", type=int)
     parser.add_argument("--minutes", default=60.0, type=float)
     options, more = parser.parse_known_args()
+    if options.pid is None and not (options.style and options.data):
+        parser.error("give --style and --data, or --pid")
 
-    with tempfile.TemporaryDirectory() as folder:
-        # One phase, so that no memory is set up later: the hundreds of steps of a stage, until it is told to stop.
-        command = [sys.executable, "-m", "neuralart", "train", "--style", options.style, "--data", options.data,
-                   "--out", f"{folder}/run", "--steps", 10**7, "--save-every", 100, "--sheet-every", 100, *more]  # fmt: skip
-        process = subprocess.Popen([str(word) for word in command])
-        samples: list[float] = []
-        end = time.monotonic() + options.minutes * 60
-        while time.monotonic() < end:
-            time.sleep(SAMPLE_SECONDS)
-            if process.poll() is not None:
-                sys.exit(f"training ended with exit code {process.returncode}")
-            sample = resident_mb(process.pid)
-            samples += [sample] if sample else []
-        process.terminate()
-        process.wait()
+    if options.pid is not None:
+        samples = watched(options.pid, options.minutes)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            # One phase, so that no memory is set up later: the hundreds of steps of a stage, until it is told to stop.
+            command = [sys.executable, "-m", "neuralart", "train", "--style", options.style, "--data", options.data,
+                       "--out", f"{folder}/run", "--steps", 10**7, "--save-every", 100, "--sheet-every", 100, *more]  # fmt: skip
+            process = subprocess.Popen([str(word) for word in command])
+            try:
+                samples = watched(process.pid, options.minutes)
+            finally:
+                process.terminate()
+                process.wait()
     fifth = len(samples) // 5
     before = statistics.median(samples[fifth : 2 * fifth])
     after = statistics.median(samples[-fifth:])
