@@ -117,11 +117,10 @@ def _pooling(builder: Builder, node: Node, inputs: list[Value]) -> Value:
 
 def _pad(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     width = node.attrs["pad_width"]
-    if node.attrs["mode"] != "reflect":
-        raise ModelError(f"{node.name}: padding by {node.attrs['mode']} cannot be exported")
-    return builder.add(
-        "Pad", [inputs[0], _ints(*width[0::2], *width[1::2])], node.name, mode="reflect"
-    )
+    mode = node.attrs["mode"]
+    if mode not in ("reflect", "constant"):
+        raise ModelError(f"{node.name}: padding by {mode} cannot be exported")
+    return builder.add("Pad", [inputs[0], _ints(*width[0::2], *width[1::2])], node.name, mode=mode)
 
 
 def _slice_axis(builder: Builder, node: Node, inputs: list[Value]) -> Value:

@@ -86,6 +86,13 @@ class Layer:
         return self.kernel // 2 + 1 if self.resize > 1 else self.kernel
 
     @property
+    def missing(self) -> int:
+        """Zeros that a strided ``conv`` lacks at the end of an edge that is no multiple of its stride, to make
+        a stride's part of it, rounded up: those of even kernels do."""
+        lacking = self.dilate * (self.kernel - 1) - 2 * self.padding
+        return lacking if self.op == "conv" and 0 < lacking < self.stride else 0
+
+    @property
     def is_exact(self) -> bool:
         """Whether it makes exactly `enlarges` times the size, with nothing to crop."""
         if self.op == "conv":

@@ -187,6 +187,9 @@ def generator(
             before.append(out)
         like = before.pop() if layer.enlarges > 1 else None
         cropped_like = like if any_size or not layer.is_exact else None
+        if any_size and layer.missing:
+            end = (0, layer.missing)
+            out = mx.sym.Pad(out, mode="constant", pad_width=(0, 0, 0, 0, *end, *end))
         out = _layer(out, layer, channels, prefix, cropped_like, norms)
         channels = layer.channels
         if layer.add:

@@ -55,6 +55,21 @@ def test_a_generator_paints_the_same_in_onnx(
         assert Difference.between([ours[-1]], theirs).largest < 0.01
 
 
+def test_even_kernels_paint_the_same_in_onnx(tmp_path: Path) -> None:
+    layers = [
+        {"op": "conv", "channels": 6, "kernel": 4, "stride": 2},
+        {"op": "deconv", "channels": 5, "kernel": 4, "stride": 2},
+        {"op": "conv", "channels": 3, "kernel": 3, "norm": False, "act": "tanh"},
+    ]
+    model = random_model([generator_from_dict("even", {"layers": layers})])
+    photos = [compared_pictures(size)[0] for size in ODD_SIZES]
+    ours = chain_paintings(style(model), photos)
+    for size, some in ((None, photos), (ODD_SIZES[0], photos[:1])):
+        file = TARGETS["onnx"].write(style(model, size=size), tmp_path, "fp32")
+        for a, b in zip(ours[: len(some)], paint(file, some), strict=True):
+            assert Difference.between([a[-1]], b).largest < 0.01
+
+
 def test_a_size_that_is_fixed_paints_the_same(tmp_path: Path) -> None:
     model = random_model([GENERATORS["deconv"]])
     photos = compared_pictures((47, 38))
