@@ -71,15 +71,17 @@ def residuals(
     return weights
 
 
-def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK) -> X:
-    """Pixels as x, in blocks of ``edge`` x ``edge``.
+def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK, out: X | None = None) -> X:
+    """Pixels as x, in blocks of ``edge`` x ``edge``; in ``out``, if it is given.
 
     Shape:  (H, W, 3) of 0..255 times ``step`` -> (1, 16, H/2, W/2), where channel 3 (2 row + column) + colour
             is a pixel's; or with ``edge`` 1 (1, 3, H, W)
     """
     height, width = rgb.shape[:2]
     channels = BLOCK_CHANNELS if edge > 1 else RGB
-    blocks = np.empty((1, channels, height // edge, width // edge), np.float32)
+    blocks = (
+        np.empty((1, channels, height // edge, width // edge), np.float32) if out is None else out
+    )
     blocks[:, RGB * edge**2 :] = 0
     for phase, (row, column) in enumerate(PHASES[: edge**2]):
         for colour in range(RGB):

@@ -56,8 +56,26 @@ def window_of(image: Pixels, frame: int, rows: Window, columns: Window) -> Pixel
     left, right = columns.start - frame, columns.stop - frame
     if top >= 0 and left >= 0 and bottom <= height and right <= width:
         return image[top:bottom, left:right]
-    strip = image[_reflected(top, bottom, height)]
-    return strip[:, _reflected(left, right, width)]
+    down, across = _reflected(top, bottom, height), _reflected(left, right, width)
+    window = np.empty((bottom - top, right - left, RGB), image.dtype)
+    # The part inside the picture as it is, which is nearly all of it, and then the four sides by their indices.
+    y0, y1 = max(0, -top), min(bottom, height) - top
+    x0, x1 = max(0, -left), min(right, width) - left
+    window[y0:y1, x0:x1] = image[top + y0 : top + y1, left + x0 : left + x1]
+    middle = slice(x0, x1)
+    for y, x in (
+        (slice(0, y0), middle),
+        (slice(y1, None), middle),
+        (slice(None), slice(0, x0)),
+        (slice(None), slice(x1, None)),
+    ):
+        window[y, x] = image[down[y][:, None], across[x]]
+    return window
+
+
+def _shared(array: X) -> Any:
+    """MXNet's array on the same memory; of a view, since MXNet forbids numpy to write to what it is given."""
+    return mx.nd.from_numpy(array.view())
 
 
 class Brush:
@@ -98,6 +116,8 @@ class Brush:
                 "stride 2 and end with one of stride 1; use float32"
             )
         self._symbol: Any = None
+        # What goes into the graph and what comes out: new memory of that size takes as long to get as to fill.
+        self._buffers: tuple[X, X] = np.empty(0, np.float32), np.empty(0, np.float32)
 
     def calibrate(self, image: Pixels, statistics: Arrays) -> None:
         """Find the ranges of 8 bits on a picture, or a small copy of it."""
@@ -121,7 +141,10 @@ class Brush:
         """
         params, power = self._frozen(statistics)
         height, width = (edge // self._edge for edge in plan.tile)
-        module = self._bind((1, BLOCK_CHANNELS if self._folds else RGB, height, width))
+        shape = (1, BLOCK_CHANNELS if self._folds else RGB, height, width)
+        if self._buffers[0].shape != shape:
+            self._buffers = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        module = self._bind(shape)
         settle()
         set_params(module, params)
         painting = np.empty_like(image)
@@ -138,11 +161,12 @@ class Brush:
     def _window(self, module: Any, pixels: Pixels, power: float) -> Pixels:
         kind = pixels.dtype
         step = STEPS[kind.type]
-        # Not copied on the way, and alive until `asnumpy` has waited for what reads it.
-        data = mx.nd.from_numpy(to_blocks(pixels, step, self._edge))
-        module.forward(mx.io.DataBatch([data]), is_train=False)
-        out: X = module.get_outputs()[0].asnumpy()
-        return from_blocks(out, step, kind, self._edge, power)
+        blocks, painted = self._buffers
+        to_blocks(pixels, step, self._edge, blocks)
+        module.forward(mx.io.DataBatch([_shared(blocks)]), is_train=False)
+        module.get_outputs()[0].copyto(_shared(painted))
+        settle()
+        return from_blocks(painted, step, kind, self._edge, power)
 
     def _frozen(self, statistics: Arrays) -> tuple[Arrays, float]:
         """The graph's parameters, and what its output is to be multiplied by."""
@@ -165,5 +189,4 @@ class Brush:
         )
         # Bound for training, oneDNN would fuse nothing.
         module.bind(data_shapes=[("x", shape)], for_training=False)
-        module.init_params(initializer=mx.init.Zero())
         return module
