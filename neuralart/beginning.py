@@ -33,9 +33,9 @@ def with_start(config: TrainConfig) -> TrainConfig:
     """
     if config.start is not None:
         return config
-    layers = [spec.layers for spec in config.specs()]
+    specs = config.specs()
     styles = sorted(shipped(), key=lambda name: name != DEFAULT_MODEL)
-    same = (s for s in styles if [x.layers for x in load_model(find_model(s)).specs] == layers)
+    same = (name for name in styles if _alike(load_model(find_model(name)).specs, specs))
     start = RANDOM_START if config.share_weights else next(same, RANDOM_START)
     return dataclasses.replace(config, start=start)
 
@@ -49,13 +49,17 @@ def first_params(config: TrainConfig, specs: Sequence[Generator]) -> tuple[Array
         return initial_params(specs, config.seed, share_weights=config.share_weights), ""
     model = load_model(find_model(config.start))
     weights = b"".join(model.params[name].tobytes() for name in sorted(model.params))
-    layers = [spec.layers for spec in model.specs]
-    if config.share_weights or layers != [spec.layers for spec in specs]:
+    if config.share_weights or not _alike(model.specs, specs):
         raise ConfigError(
             f"--start {config.start}: its generators are not the ones to train "
             f"({config.chain}{', shared' if config.share_weights else ''}); use --start {RANDOM_START}"
         )
     return dict(model.params), hashlib.sha256(weights).hexdigest()
+
+
+def _alike(some: Sequence[Generator], others: Sequence[Generator]) -> bool:
+    """Whether the weights of one chain fit the other, whatever its generators are called."""
+    return [spec.layers for spec in some] == [spec.layers for spec in others]
 
 
 def balanced_weights(

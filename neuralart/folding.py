@@ -30,15 +30,14 @@ BLOCK = 2
 
 def _is_first(layer: Layer) -> bool:
     """Whether it halves any even size and so becomes a convolution of whole blocks."""
-    excess = 2 * layer.padding - layer.dilate * (layer.kernel - 1) - 1
-    return layer.op == "conv" and layer.stride == BLOCK and excess in (-2, -1)
+    return layer.op == "conv" and layer.stride == BLOCK and 0 <= layer.lacking < BLOCK
 
 
 def _is_last(layer: Layer) -> bool:
     if layer.resize == BLOCK:
         return not layer.add
-    keeps_size = 2 * layer.padding == layer.kernel - 1
-    return (layer.op, layer.stride, layer.dilate, layer.add) == ("conv", 1, 1, "") and keeps_size
+    plain = (layer.op, layer.stride, layer.dilate, layer.add) == ("conv", 1, 1, "")
+    return plain and layer.lacking == 0
 
 
 def can_fold(specs: Sequence[Generator]) -> bool:

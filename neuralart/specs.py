@@ -86,11 +86,16 @@ class Layer:
         return self.kernel // 2 + 1 if self.resize > 1 else self.kernel
 
     @property
+    def lacking(self) -> int:
+        """Pixels of an edge by which a ``conv``'s kernel is wider than its padding makes good; with 0 a stride
+        of 1 keeps the size, and a larger one makes its part of it, rounded up."""
+        return self.dilate * (self.kernel - 1) - 2 * self.padding
+
+    @property
     def missing(self) -> int:
-        """Zeros that a strided ``conv`` lacks at the end of an edge that is no multiple of its stride, to make
-        a stride's part of it, rounded up: those of even kernels do."""
-        lacking = self.dilate * (self.kernel - 1) - 2 * self.padding
-        return lacking if self.op == "conv" and 0 < lacking < self.stride else 0
+        """Zeros at the end with which a strided ``conv`` makes its part of any edge, rounded up, and of a
+        multiple of its stride the same as without: even kernels need one."""
+        return self.lacking if self.op == "conv" and 0 < self.lacking < self.stride else 0
 
     @property
     def is_exact(self) -> bool:

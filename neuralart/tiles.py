@@ -117,12 +117,13 @@ def _widest(specs: Sequence[Generator]) -> float:
 
 def pixel_bytes(specs: Sequence[Generator]) -> float:
     """Bytes of working memory for each pixel of a window: what the widest layer reads and makes, which oneDNN holds in
-    an order of its own, too. Of the built-in chains within 2% of the slope that was measured (docs/benchmarks.md)."""
+    an order of its own, too. docs/benchmarks.md has what `plan` says of it beside what painting takes."""
     return 2 * _widest(specs) * FLOAT_BYTES + COPIES_BYTES
 
 
 def fixed_bytes(height: int, width: int, specs: Sequence[Generator]) -> float:
-    """Bytes of working memory that no window changes: programs, model, and what measuring the statistics took."""
+    """Bytes of working memory that no window changes: programs, model, and what measuring the statistics took, where
+    nothing is fused: up to twice what a window's pixel needs."""
     small = measured_size(height, width, specs)
     area = framed_size(small[0], specs) * framed_size(small[1], specs)
     return BASE_BYTES + 4 * _widest(specs) * FLOAT_BYTES * area

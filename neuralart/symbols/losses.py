@@ -56,7 +56,7 @@ def total_variation(x: Any) -> Any:
         step = mx.sym.slice_axis(x, axis=axis, begin=1, end=None) - mx.sym.slice_axis(
             x, axis=axis, begin=0, end=-1
         )
-        loss = loss + _sum_of_squares(step * (1 / 255)) / _sum_of_squares(mx.sym.ones_like(step))
+        loss = loss + _mean_square(step * (1 / 255))
     return loss
 
 
@@ -78,7 +78,7 @@ def checkerboard(x: Any) -> Any:
         )
         # A quarter of the second difference: 0 on a slope, a on stripes.
         stripes = mx.sym.mean(here * 2 - before - after, axis=axis) * (0.25 / 255)
-        loss = loss + _sum_of_squares(stripes) / _sum_of_squares(mx.sym.ones_like(stripes))
+        loss = loss + _mean_square(stripes)
     return loss
 
 
@@ -90,6 +90,11 @@ def _at(axis: int, value: int | None) -> tuple[int | None, ...]:
 def _relative(difference: Any, reference: Any) -> Any:
     """|.|^2 / |.|^2, (1,); the tiny term keeps a flat photo or a black painting from dividing by 0."""
     return _sum_of_squares(difference) / (_sum_of_squares(reference) + 1e-12)
+
+
+def _mean_square(x: Any) -> Any:
+    """(1,)"""
+    return _sum_of_squares(x) / _sum_of_squares(mx.sym.ones_like(x))
 
 
 def _sum_of_squares(x: Any) -> Any:

@@ -147,6 +147,13 @@ class Launch:
         return next(pid for pid, what in self.processes().items() if what == role)
 
 
+def long_training(
+    ssh_folder: Path, folder: Path, hosts: str, train_arguments: list[object]
+) -> Launch:
+    """A job that ends only because something ends it."""
+    return Launch(ssh_folder, folder, hosts, *train_arguments[1:], *MORE, *LONG)
+
+
 def test_two_machines_end_where_one_process_does(
     ssh_folder: Path, train_arguments: list[object], tmp_path: Path
 ) -> None:
@@ -168,8 +175,7 @@ def test_two_machines_end_where_one_process_does(
 def test_a_far_worker_that_dies_stops_the_job(
     ssh_folder: Path, train_arguments: list[object], tmp_path: Path
 ) -> None:
-    arguments = [*train_arguments[1:], *MORE, *LONG]
-    job = Launch(ssh_folder, tmp_path, "one\ntwo\n", *arguments)
+    job = long_training(ssh_folder, tmp_path, "one\ntwo\n", train_arguments)
     job.wait_for_a_checkpoint(tmp_path / "run")
     assert len(job.processes()) >= 4 + 3 * 2  # MXNet's, ssh for all but the scheduler, and shells
     os.kill(job.worker(1), signal.SIGKILL)
@@ -185,8 +191,7 @@ def test_a_far_worker_that_dies_stops_the_job(
 def test_a_launch_that_is_stopped_stops_the_far_worker(
     ssh_folder: Path, train_arguments: list[object], tmp_path: Path
 ) -> None:
-    arguments = [*train_arguments[1:], *MORE, *LONG]
-    job = Launch(ssh_folder, tmp_path, "one\n", *arguments)
+    job = long_training(ssh_folder, tmp_path, "one\n", train_arguments)
     job.wait_for_a_checkpoint(tmp_path / "run")
     job.process.terminate()
     code, _, stderr = job.finish()
@@ -198,8 +203,7 @@ def test_a_launch_that_is_stopped_stops_the_far_worker(
 def test_a_launch_that_is_killed_leaves_nothing(
     ssh_folder: Path, train_arguments: list[object], tmp_path: Path
 ) -> None:
-    arguments = [*train_arguments[1:], *MORE, *LONG]
-    job = Launch(ssh_folder, tmp_path, "one\nlocalhost\n", *arguments)
+    job = long_training(ssh_folder, tmp_path, "one\nlocalhost\n", train_arguments)
     end = time.monotonic() + SECONDS
     roles: list[str] = []
     while len(roles) < 4 and time.monotonic() < end:
