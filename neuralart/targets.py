@@ -11,13 +11,13 @@ from typing import Any
 from neuralart import page
 from neuralart.config import ExportConfig
 from neuralart.engine import mx, settle
+from neuralart.frame import FRAME_PX
 from neuralart.images import PIXEL_MEAN, X
 from neuralart.modules.chain import prefix
 from neuralart.modules.painter import compose
 from neuralart.parity import Difference, Style, as_picture, extended_photo
 from neuralart.specs import Generator
 from neuralart.symbols.generator import Norms, cut_back, extended, per_channel
-from neuralart.tiles import FRAME_PX
 
 NAME = "model"
 
@@ -27,7 +27,7 @@ def exported_symbol(
 ) -> Any:
     """One graph from ``data`` to ``painting``, or to ``stage1``, ``stage2`` and so on.
 
-    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255; H and W more than 32
+    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255; H and W more than `FRAME_PX`
     """
     norms = Norms("instance" if statistics == "picture" else "batch")
     mean = per_channel(PIXEL_MEAN)

@@ -12,11 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from neuralart.errors import ConfigError
+from neuralart.frame import FRAME_PX
 from neuralart.specs import RGB, Generator, Layer
-
-# A picture is painted with this much of its own reflection around it, which is cut off again, so that
-# the zeros that pad the convolutions leave no frame.
-FRAME_PX = 32
 
 # Statistics of a larger picture are measured on it shrunk to about this many pixels, which is nearer to the
 # scale of the photos that a style learns on than the picture itself.

@@ -11,11 +11,11 @@ import numpy as np
 
 from neuralart.engine import mx, settle
 from neuralart.files import Arrays
+from neuralart.frame import framed, unframed
 from neuralart.images import X
 from neuralart.modules.chain import prefix, set_params
 from neuralart.specs import Generator
 from neuralart.symbols.generator import NORM_EPSILON, Norms, generator
-from neuralart.tiles import FRAME_PX
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +58,6 @@ def unshare(params: Arrays, stages: int) -> Arrays:
     }
 
 
-def _framed(x: X) -> X:
-    edges = (FRAME_PX, FRAME_PX)
-    return np.pad(x, ((0, 0), (0, 0), edges, edges), mode="reflect")
-
-
 class Painter:
     """Paints with frozen statistics: `measure` a picture, then `paint` it, or another one like it.
 
@@ -86,7 +81,7 @@ class Painter:
         """
         if not self._norm_names:
             return {}
-        outputs = self._forward(_framed(x), self._params, measure=True)
+        outputs = self._forward(framed(x), self._params, measure=True)
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, outputs[0::2], outputs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
@@ -99,11 +94,9 @@ class Painter:
 
         Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
         """
-        height, width = x.shape[2:]
         params = {**self._params, **statistics}
-        outputs = self._forward(_framed(x), params, measure=False)
-        rows, columns = slice(FRAME_PX, FRAME_PX + height), slice(FRAME_PX, FRAME_PX + width)
-        return [out[:, :, rows, columns] for out in outputs]
+        outputs = self._forward(framed(x), params, measure=False)
+        return [unframed(out) for out in outputs]
 
     def release(self) -> None:
         """Give the memory of the bound graphs back; the next call binds them anew."""

@@ -14,7 +14,18 @@ PACKAGE = Path(__file__).parents[2] / "neuralart"
 # Lower never imports higher; those of one row may import those before them in it.
 LADDER = [
     ["errors"],
-    ["specs", "tiles", "memory", "files", "config", "cards", "torchfile", "shipped", "tables"],
+    [
+        "specs",
+        "frame",
+        "tiles",
+        "memory",
+        "files",
+        "config",
+        "cards",
+        "torchfile",
+        "shipped",
+        "tables",
+    ],
     ["cuda", "engine"],
     ["pictures", "encode", "images", "sources", "photos", "signals", "dials", "jobs", "folding"],
     ["symbols.vgg", "symbols.losses", "symbols.generator", "symbols.folded"],

@@ -73,8 +73,8 @@ def test_a_painter_without_a_frame_leaves_a_border(
         return [border_error(stage) for stage in zip(*profiles, strict=True)]
 
     framed = errors()
-    monkeypatch.setattr(painter_module, "FRAME_PX", 0)
-    monkeypatch.setattr(painter_module, "_framed", lambda x: x)
+    monkeypatch.setattr(painter_module, "framed", lambda x: x)
+    monkeypatch.setattr(painter_module, "unframed", lambda x: x)
     bare = errors()
     assert len(framed) == len(bare) == 2
     assert all(0 <= a < b for a, b in zip(framed, bare, strict=True)), (framed, bare)

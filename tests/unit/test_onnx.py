@@ -14,6 +14,7 @@ from conftest import random_model
 from neuralart.config import SMALLEST_PX
 from neuralart.engine import mx
 from neuralart.errors import ModelError
+from neuralart.frame import FRAME_PX
 from neuralart.model import load_model
 from neuralart.onnx_graph import onnx_model
 from neuralart.onnx_runtime import paint
@@ -30,7 +31,7 @@ from neuralart.parity import (
 from neuralart.shipped import shipped
 from neuralart.specs import GENERATORS, generator_from_dict
 from neuralart.targets import TARGETS
-from neuralart.tiles import FRAME_PX, chain_reach
+from neuralart.tiles import chain_reach
 
 ODD_SIZES = ((33, 33), (47, 38))
 
