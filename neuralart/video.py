@@ -77,13 +77,25 @@ def _frames(capture: Any, stopped: Sequence[int]) -> Iterator[Pixels]:
         yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
-def _with_sound(silent: Path, source: str, target: Path) -> bool:
-    """Write the painted frames and the source's sound into a file; False where ffmpeg cannot."""
+def ffmpeg() -> str | None:
+    """The program on the path, or that of the extra ``video``."""
     program = shutil.which("ffmpeg")
-    if program is None or not Path(source).is_file():
+    if program is None:
+        with contextlib.suppress(ImportError, RuntimeError):
+            from imageio_ffmpeg import get_ffmpeg_exe
+
+            program = get_ffmpeg_exe()
+    return program
+
+
+def _with_sound(silent: Path, seconds: float, source: str, target: Path) -> bool:
+    """Write the painted frames and so much of the source's sound into a file; False where ffmpeg cannot."""
+    program = ffmpeg() if Path(source).is_file() else None
+    if program is None:
         return False
     command = [program, "-nostdin", "-v", "error", "-y", "-i", str(silent), "-i", source]
-    command += ["-map", "0:v", "-map", "1:a?", "-c", "copy", "-shortest", str(target)]
+    # A sound that is shorter than the film does not cut it (-shortest would), and a longer one ends with it.
+    command += ["-map", "0:v", "-map", "1:a?", "-c", "copy", "-t", f"{seconds:.6f}", str(target)]
     return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
@@ -106,7 +118,7 @@ def check_target(source: str, target: Path, overwrite: bool) -> None:
 def stylize_video(
     source: str, target: Path, config: StylizeConfig, note: Callable[[str], None]
 ) -> Path:
-    """Paint a video into another of the same size and rate, with its sound where ffmpeg is installed.
+    """Paint a video into another of the same size and rate, with its sound where there is an `ffmpeg`.
 
     Ctrl-C ends the painting early, and what there is of it is written: so a camera is stopped.
     Raises NeuralArtError if the video cannot be read, the model not be used, or the target must not or
@@ -120,12 +132,14 @@ def stylize_video(
     )
     try:
         with deferred_signals() as stopped:
-            frames = _paint_frames(capture, silent, config, stopped)
+            frames, rate = _paint_frames(capture, silent, config, stopped)
         if not frames:
             raise ImageError(f"{source}: there is no frame in it that OpenCV can read")
-        sound = _with_sound(silent, source, joined)
+        sound = _with_sound(silent, frames / rate, source, joined)
         if not sound and Path(source).is_file():
-            note("note: without sound, for which ffmpeg must be installed and know the format")
+            note(
+                "note: without sound, for which ffmpeg must be installed (or neuralart[video]) and know the format"
+            )
         (joined if sound else silent).replace(target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None
@@ -137,8 +151,10 @@ def stylize_video(
     return target
 
 
-def _paint_frames(capture: Any, silent: Path, config: StylizeConfig, stopped: Sequence[int]) -> int:
-    """Write the painted frames without sound and return how many there were."""
+def _paint_frames(
+    capture: Any, silent: Path, config: StylizeConfig, stopped: Sequence[int]
+) -> tuple[int, float]:
+    """Write the painted frames without sound; returns how many there were, and how many a second."""
     dials = Dials(config)
     rate = capture.get(cv2.CAP_PROP_FPS) or USUAL_RATE
     calm = Calm(dials.painting, rate)
@@ -158,4 +174,4 @@ def _paint_frames(capture: Any, silent: Path, config: StylizeConfig, stopped: Se
             bar.done()
     if writer is not None:
         writer.release()
-    return count
+    return count, rate

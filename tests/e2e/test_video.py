@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from neuralart.config import VIDEO_SUFFIXES
 from neuralart.engine import mx
 from neuralart.model import load_model
 from neuralart.painting import Painting
-from neuralart.video import Calm
+from neuralart.video import Calm, ffmpeg
 
 FRAMES, RATE, SIZE = 5, 12.0, (40, 64)
 
@@ -56,6 +57,50 @@ def test_a_video_keeps_its_size_rate_and_length(
     assert abs(painted[0].astype(float) - frames(clip)[0][0]).mean() > 5
     assert {path.name for path in tmp_path.iterdir()} >= {"clip.avi", out.name}
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
+
+
+def run_ffmpeg(*arguments: object) -> bytes:
+    program = ffmpeg()
+    assert program  # comes with the extra that the tests are installed with
+    command = [program, "-nostdin", "-v", "error", "-y", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("part", [0.5, 2.0])
+def test_the_sound_comes_along(run_dir: Path, clip: Path, tmp_path: Path, part: float) -> None:
+    """Half as long as the film, or twice: no frame is lost to it."""
+    times = 5
+    film = times * FRAMES / RATE
+    loud, out = tmp_path / "loud.mp4", tmp_path / "out.mp4"
+    tone = ("-f", "lavfi", "-t", film * part, "-i", "sine=frequency=440:sample_rate=8000")
+    run_ffmpeg("-stream_loop", times - 1, "-i", clip, *tone, "-c:v", "mpeg4", "-c:a", "aac", loud)
+    result = run_cli("stylize", loud, out, "--model", run_dir)
+    assert result.exit_code == 0 and "without sound" not in result.output
+    assert len(frames(out)[0]) == times * FRAMES
+    pcm = run_ffmpeg("-i", out, "-map", "0:a", "-ac", 1, "-ar", 8000, "-f", "s16le", "-")
+    samples = np.frombuffer(pcm, np.int16)
+    # AAC comes in packets of 1,024 samples.
+    assert len(samples) == pytest.approx(8000 * film * min(part, 1), abs=2 * 1024)
+    assert np.abs(np.fft.rfft(samples)).argmax() == pytest.approx(440 * len(samples) / 8000, abs=2)
+
+
+def test_a_camera_is_a_number(
+    run_dir: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clip stands in for what camera 1 sees."""
+    real, asked = cv2.VideoCapture, []
+
+    def capture(source: object) -> cv2.VideoCapture:
+        asked.append(source)
+        return real(str(clip) if source == 1 else source)
+
+    monkeypatch.setattr(cv2, "VideoCapture", capture)
+    monkeypatch.chdir(tmp_path)
+    result = run_cli("stylize", 1, "seen.mp4", "--model", run_dir)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "seen.mp4\n" and asked == [1]
+    monkeypatch.undo()
+    assert len(frames(tmp_path / "seen.mp4")[0]) == FRAMES
 
 
 def test_statistics_move_slowly(run_dir: Path) -> None:
