@@ -27,7 +27,7 @@ from neuralart.images import resize, rounded
 from neuralart.painting import Painting
 from neuralart.pictures import Picture, PictureFile, Pixels
 from neuralart.stylize import Dials
-from neuralart.tiles import BASE_BYTES, MEASURED_PIXELS, Plan
+from neuralart.tiles import BASE_BYTES, Plan
 
 T = TypeVar("T")
 
@@ -145,20 +145,27 @@ def _memory(photo: _Photo, plan: Plan) -> int:
 def _seconds(photo: _Photo, plan: Plan, painting: Painting, suffix: str, quality: int) -> float:
     """From reading to writing, with the statistics as they will be taken and a piece of the painting."""
     height, width = plan.height, plan.width
-    scale = min(1.0, (MEASURED_PIXELS / (height * width)) ** 0.5)
-    measured = _made_up(max(1, int(height * scale)), max(1, int(width * scale)))
-    statistics, measuring = _timed(lambda: painting.prepare(measured))
+    measured = _made_up(*painting.measured_size(height, width))
     pixels = photo.piece.pixels
+    if painting.paints_at_once(plan):
+        painted, at_once = _timed(lambda: painting.paint(measured))
+        return photo.reading + at_once + _writing(painted, photo, suffix, quality)
+    statistics, measuring = _timed(lambda: painting.prepare(measured))
     if pixels.shape[0] > height or pixels.shape[1] > width:
         pixels = resize(pixels, (min(pixels.shape[0], height), min(pixels.shape[1], width)))
     paint = functools.partial(painting.paint, pixels, statistics)
     _, first = _timed(paint)
     painted, again = _timed(paint)
     windows = plan.multiply_adds / painting.plan(*pixels.shape[:2]).multiply_adds
-    piece = Picture(painted, photo.piece.alpha if painted.shape == pixels.shape else None)
-    _, writing = _timed(lambda: encode_picture(io.BytesIO(), piece, suffix, quality))
-    grows = height * width / math.prod(piece.size)
-    return photo.reading + measuring + (first - again) + windows * again + grows * writing
+    grows = height * width / math.prod(painted.shape[:2])
+    writing = grows * _writing(painted, photo, suffix, quality)
+    return photo.reading + measuring + (first - again) + windows * again + writing
+
+
+def _writing(painted: Pixels, photo: _Photo, suffix: str, quality: int) -> float:
+    """Seconds that the painting of the photo's piece takes to be encoded."""
+    alpha = photo.piece.alpha if painted.shape == photo.piece.pixels.shape else None
+    return _timed(lambda: encode_picture(io.BytesIO(), Picture(painted, alpha), suffix, quality))[1]
 
 
 def estimate(word: str, config: StylizeConfig) -> Estimate:

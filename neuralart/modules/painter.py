@@ -79,15 +79,22 @@ class Painter:
 
         Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
         """
+        return self.measure_and_paint(framed(x))[0]
+
+    def measure_and_paint(self, x: X) -> tuple[Arrays, X]:
+        """The statistics of a picture that is in its frame already, and what they make of it, frame and all.
+
+        Shape:  (1, 3, H, W) -> as of `measure`, and xn, (1, 3, H, W)
+        """
         if not self._norm_names:
-            return {}
-        outputs = self._forward(framed(x), self._params, measure=True)
+            return {}, self._forward(x, self._params, measure=False)[-1]
+        *pairs, painted = self._forward(x, self._params, measure=True)
         statistics: Arrays = {}
-        for name, mean, inverse in zip(self._norm_names, outputs[0::2], outputs[1::2], strict=True):
+        for name, mean, inverse in zip(self._norm_names, pairs[0::2], pairs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
             variance = 1 / np.square(inverse.astype(np.float64)) - NORM_EPSILON
             statistics[f"{name}_moving_var"] = variance.clip(min=0).astype(np.float32)
-        return statistics
+        return statistics, painted
 
     def paint(self, x: X, statistics: Arrays) -> list[X]:
         """x1 .. xn, the picture after each stage.
@@ -117,7 +124,7 @@ class Painter:
         norms = Norms(collect=measure)
         outputs = compose(mx.sym.Variable("x"), self._specs, norms, any_size=not exact)
         if measure:
-            outputs = [out for pair in norms.statistics.values() for out in pair]
+            outputs = [out for pair in norms.statistics.values() for out in pair] + outputs[-1:]
         symbol = mx.sym.Group(outputs)
         module = mx.mod.Module(
             symbol,
