@@ -38,8 +38,8 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-# An exported graph reflects 16 pixels at each edge, which a smaller picture does not have.
-SMALLEST_PX, LARGEST_PX = 17, 8192
+# An exported graph reflects 32 pixels at each edge, which a smaller picture does not have.
+SMALLEST_PX, LARGEST_PX = 33, 8192
 
 DEFAULT_MODEL = "starry-night"
 RANDOM_START = "random"  # of train's --start

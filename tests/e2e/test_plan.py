@@ -69,7 +69,7 @@ def test_time_is_scaled_from_a_piece(run_dir: Path, monkeypatch: pytest.MonkeyPa
     piece, whole = (plan.estimate(size, config) for size in ("64x64", "128x256"))
     assert piece.seconds == 3  # reading, statistics and painting at once, writing
     painting = whole.plan.multiply_adds / piece.plan.multiply_adds
-    assert painting == (128 + 32) * (256 + 32) / (64 + 32) ** 2  # with the frame of 16
+    assert painting == (128 + 64) * (256 + 64) / (64 + 64) ** 2  # with the frame of 32
     assert math.isclose(whole.seconds, 8 + 1 + painting + 8)
 
 
