@@ -1,8 +1,8 @@
 """The frame of reflection around a picture, which is painted with it and cut off again.
 
-Zeros pad the convolutions and show a chain where the picture ends. A chain that learns without a frame, or in
-a thinner one than it paints in, puts into the outermost pixels what the whole picture lacks of the style; its
-paintings, which lose them with the frame, lack it (docs/experiments.md, section 9).
+Zeros pad the convolutions and show a chain where the picture ends. A chain that learns without a frame puts
+into the outermost pixels what the whole picture lacks of the style; its paintings, which lose them with the
+frame, lack it (docs/experiments.md, section 9).
 """
 
 from __future__ import annotations
@@ -13,22 +13,28 @@ import numpy.typing as npt
 X = npt.NDArray[np.float32]
 
 FRAME_PX = 32
-"""At each edge."""
+"""At each edge, in painting."""
 
-_EDGES = ((0, 0), (0, 0), (FRAME_PX, FRAME_PX), (FRAME_PX, FRAME_PX))
-
-
-def framed(x: X) -> X:
-    """(N, C, H, W) -> (N, C, H + 2 `FRAME_PX`, W + 2 `FRAME_PX`), for any H and W of at least 1."""
-    return np.pad(x, _EDGES, mode="reflect")
+LEARNING_FRAME_PX = 16
+"""At each edge, in training: a generator's work grows with it, by a third at 192 px. Chains still know the end of
+the picture through it, and mark a border of some 10 px, which the wider one cuts off. Chains that learn in the
+same frame as they paint in score better, and their marks are to be seen."""
 
 
-def unframed(x: X) -> X:
+def _edges(px: int) -> tuple[tuple[int, int], ...]:
+    return (0, 0), (0, 0), (px, px), (px, px)
+
+
+def framed(x: X, px: int = FRAME_PX) -> X:
+    """(N, C, H, W) -> (N, C, H + 2 px, W + 2 px), for any H and W of at least 1."""
+    return np.pad(x, _edges(px), mode="reflect")
+
+
+def unframed(x: X, px: int = FRAME_PX) -> X:
     """What `framed` was given, out of what it made."""
-    inside = slice(FRAME_PX, -FRAME_PX)
-    return np.ascontiguousarray(x[:, :, inside, inside])
+    return np.ascontiguousarray(x[:, :, px : x.shape[2] - px, px : x.shape[3] - px])
 
 
-def framed_gradient(d_x: X) -> X:
+def framed_gradient(d_x: X, px: int) -> X:
     """Back through `unframed`: nothing is asked of the frame."""
-    return np.pad(d_x, _EDGES)
+    return np.pad(d_x, _edges(px))

@@ -8,6 +8,7 @@ import pytest
 from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
+from neuralart.frame import FRAME_PX
 from neuralart.images import PIXEL_MEAN
 from neuralart.modules.chain import COUPLINGS, Chain, initial_params
 from neuralart.modules.painter import Painter, array_shapes, unshare
@@ -311,7 +312,9 @@ def test_painting_on_measured_statistics_is_the_chain(kind: str) -> None:
     params, x = lively(specs), picture()
     painter = Painter(specs, params, mx.cpu())
     painted = painter.paint(x, painter.measure(x))
-    for got, want in zip(painted, chain_of(specs, params).forward(x), strict=True):
+    for got, want in zip(
+        painted, chain_of(specs, params, frame_px=FRAME_PX).forward(x), strict=True
+    ):
         np.testing.assert_allclose(got, want, atol=0.02)
 
 
@@ -330,7 +333,7 @@ def test_painting_is_local_on_frozen_statistics() -> None:
 def test_an_unshared_chain_paints_as_the_shared_one() -> None:
     specs = [LITTLE] * 2
     params = {k: v for k, v in lively(specs[:1]).items()}
-    want = chain_of(specs, params, share_weights=True).forward(picture())
+    want = chain_of(specs, params, share_weights=True, frame_px=FRAME_PX).forward(picture())
     painter = Painter(specs, unshare(params, 2), mx.cpu())
     got = painter.paint(picture(), painter.measure(picture()))
     np.testing.assert_allclose(got[1], want[1], atol=0.02)
