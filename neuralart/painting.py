@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from neuralart.files import Arrays
-from neuralart.images import X, resize, to_pixels, to_x
+from neuralart.frame import FRAME_PX, framed, unframed
+from neuralart.images import resize, to_pixels, to_x
 from neuralart.memory import free_memory, parse_memory
 from neuralart.model import Model
-from neuralart.modules.brush import Brush, window_of
+from neuralart.modules.brush import Brush
 from neuralart.pictures import Pixels
-from neuralart.tiles import Plan, frame_px, measured_size, plan_tiles
+from neuralart.tiles import Plan, measured_size, plan_tiles
 
 # The ranges of 8 bits are found on fewer: MXNet reads every layer's output, which takes its time.
 CALIBRATED_PIXELS = 30_000
@@ -60,11 +61,12 @@ class Painting:
         return plan_tiles(height, width, self._specs, max_memory=self._limit, tile=self._tile)
 
     def paints_at_once(self, plan: Plan) -> bool:
-        """Whether a photo of its own statistics is small enough to be measured as it is and whole: the pass that
-        measures it has then painted it, too."""
-        size = plan.height, plan.width
-        small = self.measured_size(*size) == size and len(plan.rows) * len(plan.columns) == 1
-        return small and not (self._mixes or self._eight_bits)
+        """Whether a photo of its own statistics is measured as it is: the pass that measures it has then
+        painted it, too. Of edges that are no multiples of the strides, windows have more frame than that pass."""
+        height, width = plan.height, plan.width
+        whole = plan.tile == (height + 2 * FRAME_PX, width + 2 * FRAME_PX)
+        small = self.measured_size(height, width) == (height, width)
+        return whole and small and not (self._mixes or self._eight_bits)
 
     def measured_size(self, height: int, width: int) -> tuple[int, int]:
         """At which the statistics of a photo of this size are measured."""
@@ -75,19 +77,13 @@ class Painting:
         size = self.measured_size(height, width)
         return photo if size == (height, width) else resize(photo, size)
 
-    def _framed(self, photo: Pixels) -> X:
-        """The whole of a photo as one window has it, whose frame makes up strides' multiples."""
-        height, width = photo.shape[:2]
-        (window,) = plan_tiles(height, width, self._specs).windows()
-        return to_x(window_of(photo, frame_px(self._specs), *window))
-
     def prepare(self, photo: Pixels) -> Arrays:
         """The statistics of a photo, of a small copy if it is large; with int8, the ranges too.
 
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> arrays by name
         """
         small = self._small(photo)
-        statistics, _ = self._painter.measure_and_paint(self._framed(small))
+        statistics = self._painter.measure(to_x(small))
         if self._eight_bits:
             height, width = small.shape[:2]
             scale = min(1.0, (CALIBRATED_PIXELS / (height * width)) ** 0.5)
@@ -97,7 +93,7 @@ class Painting:
 
     def measure(self, photo: Pixels) -> Arrays:
         """The statistics alone, of another photo in the ranges of the one that was prepared."""
-        return self._painter.measure_and_paint(self._framed(self._small(photo)))[0]
+        return self._painter.measure(to_x(self._small(photo)))
 
     def paint(self, photo: Pixels, statistics: Arrays | None = None) -> Pixels:
         """The painting of a photo, on its own statistics unless others are given.
@@ -109,9 +105,8 @@ class Painting:
         plan = self.plan(height, width)
         if statistics is None:
             if self.paints_at_once(plan):
-                _, painted = self._painter.measure_and_paint(self._framed(photo))
-                rows, columns = next(plan.windows())
-                return to_pixels(painted, photo.dtype)[rows.made, columns.made]
+                _, painted = self._painter.measure_and_paint(framed(to_x(photo)))
+                return to_pixels(unframed(painted), photo.dtype)
             statistics = self.prepare(photo)
         if len(plan.rows) * len(plan.columns) > 1:
             self._painter.release()

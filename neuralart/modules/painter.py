@@ -82,7 +82,7 @@ class Painter:
         return self.measure_and_paint(framed(x))[0]
 
     def measure_and_paint(self, x: X) -> tuple[Arrays, X]:
-        """The statistics of a picture that is in its frame already, and what they make of it, frame and all.
+        """The statistics of a picture that is in its frame, and what they make of it, frame and all.
 
         Shape:  (1, 3, H, W) -> as of `measure`, and xn, (1, 3, H, W)
         """
