@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from neuralart.files import Arrays
-from neuralart.frame import FRAME_PX, framed, unframed
+from neuralart.frame import FRAME_PX
 from neuralart.images import resize, to_pixels, to_x
 from neuralart.memory import free_memory, parse_memory
 from neuralart.model import Model
@@ -61,8 +61,8 @@ class Painting:
         return plan_tiles(height, width, self._specs, max_memory=self._limit, tile=self._tile)
 
     def paints_at_once(self, plan: Plan) -> bool:
-        """Whether a photo of its own statistics is measured as it is: the pass that measures it has then
-        painted it, too. Of edges that are no multiples of the strides, windows have more frame than that pass."""
+        """Whether a photo on its own statistics takes one pass: it is measured as it is, and as the one window.
+        Of edges that are no multiples of the strides, a window has more frame than what is measured."""
         height, width = plan.height, plan.width
         whole = plan.tile == (height + 2 * FRAME_PX, width + 2 * FRAME_PX)
         small = self.measured_size(height, width) == (height, width)
@@ -105,8 +105,7 @@ class Painting:
         plan = self.plan(height, width)
         if statistics is None:
             if self.paints_at_once(plan):
-                _, painted = self._painter.measure_and_paint(framed(to_x(photo)))
-                return to_pixels(unframed(painted), photo.dtype)
+                return to_pixels(self._painter.paint_at_once(to_x(photo)), photo.dtype)
             statistics = self.prepare(photo)
         if len(plan.rows) * len(plan.columns) > 1:
             self._painter.release()

@@ -157,8 +157,8 @@ class Chain:
     """The stages ``g0 .. g{n-1}``, of which ``trained`` learn and the others stay as they are.
 
     Shape of every x: (devices, 3, edge, edge), a photo on each device, where instance statistics are its own;
-    inside it goes in a frame of ``frame_px``. ``context`` is one device or a list. Parameters go in and out as arrays by name (``g0_conv0_weight``).
-    With ``share_weights`` all stages are one generator that paints again and again, and its parameters are
+    inside it goes in a frame of ``frame_px``. ``context`` is one device or a list. Parameters go in and out as
+    arrays by name (``g0_conv0_weight``). With ``share_weights`` all stages are one generator that paints again and again, and its parameters are
     ``g0_``'s.
 
     ``batch`` photos, here and on other machines, make a step: `backward` as often as it takes, then

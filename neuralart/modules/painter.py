@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from neuralart.specs import Generator
 from neuralart.symbols.generator import NORM_EPSILON, Norms, generator
 
 log = logging.getLogger(__name__)
+
+# What a bound graph is for: statistics alone, painting on frozen ones, or painting on the picture's own.
+Task = Literal["measure", "paint", "paint at once"]
 
 
 def compose(
@@ -69,7 +72,7 @@ class Painter:
         self._params = params
         self._context = context
         self._multiple = math.lcm(*(spec.multiple for spec in specs))
-        self._modules: dict[tuple[bool, bool], Any] = {}
+        self._modules: dict[tuple[Task, bool], Any] = {}
         norms = Norms(collect=True)
         compose(mx.sym.Variable("x"), specs, norms)
         self._norm_names = list(norms.statistics)
@@ -79,22 +82,15 @@ class Painter:
 
         Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
         """
-        return self.measure_and_paint(framed(x))[0]
-
-    def measure_and_paint(self, x: X) -> tuple[Arrays, X]:
-        """The statistics of a picture that is in its frame, and what they make of it, frame and all.
-
-        Shape:  (1, 3, H, W) -> as of `measure`, and xn, (1, 3, H, W)
-        """
         if not self._norm_names:
-            return {}, self._forward(x, self._params, measure=False)[-1]
-        *pairs, painted = self._forward(x, self._params, measure=True)
+            return {}
+        pairs = self._forward(framed(x), self._params, "measure")
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, pairs[0::2], pairs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
             variance = 1 / np.square(inverse.astype(np.float64)) - NORM_EPSILON
             statistics[f"{name}_moving_var"] = variance.clip(min=0).astype(np.float32)
-        return statistics, painted
+        return statistics
 
     def paint(self, x: X, statistics: Arrays) -> list[X]:
         """x1 .. xn, the picture after each stage.
@@ -102,29 +98,40 @@ class Painter:
         Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
         """
         params = {**self._params, **statistics}
-        outputs = self._forward(framed(x), params, measure=False)
-        return [unframed(out) for out in outputs]
+        return [unframed(out) for out in self._forward(framed(x), params, "paint")]
+
+    def paint_at_once(self, x: X) -> X:
+        """xn of a picture on its own statistics, in one pass instead of `measure` and `paint`.
+
+        Shape:  (1, 3, H, W) -> the same
+        """
+        if not self._norm_names:
+            return self.paint(x, {})[-1]
+        return unframed(self._forward(framed(x), self._params, "paint at once")[0])
 
     def release(self) -> None:
         """Give the memory of the bound graphs back; the next call binds them anew."""
         self._modules.clear()
 
-    def _forward(self, x: X, params: Arrays, *, measure: bool) -> list[Any]:
+    def _forward(self, x: X, params: Arrays, task: Task) -> list[Any]:
         exact = all(size % self._multiple == 0 for size in x.shape[2:])
-        module = self._modules.get((measure, exact))
+        module = self._modules.get((task, exact))
         if module is None:
-            module = self._modules[measure, exact] = self._bind(x.shape, measure, exact)
+            module = self._modules[task, exact] = self._bind(x.shape, task, exact)
         settle()
         set_params(module, params)
-        module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=measure)
+        module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=task != "paint")
         settle()
         return [out.asnumpy() for out in module.get_outputs()]
 
-    def _bind(self, shape: tuple[int, ...], measure: bool, exact: bool) -> Any:
-        norms = Norms(collect=measure)
+    def _bind(self, shape: tuple[int, ...], task: Task, exact: bool) -> Any:
+        measures = task != "paint"
+        norms = Norms(collect=measures)
         outputs = compose(mx.sym.Variable("x"), self._specs, norms, any_size=not exact)
-        if measure:
-            outputs = [out for pair in norms.statistics.values() for out in pair] + outputs[-1:]
+        if task == "measure":
+            outputs = [out for pair in norms.statistics.values() for out in pair]
+        elif task == "paint at once":
+            outputs = outputs[-1:]
         symbol = mx.sym.Group(outputs)
         module = mx.mod.Module(
             symbol,
@@ -134,11 +141,11 @@ class Painter:
             logger=log,
         )
         gradients: str | dict[str, str] = "null"
-        if measure:
+        if measures:
             # With a gradient to make, oneDNN does not fold moving statistics into the convolutions; that
             # of the last layer alone keeps the other layers' outputs from being held for it.
             gradients = dict.fromkeys(symbol.list_arguments(), "null")
             gradients[self._norm_names[-1].removesuffix("_norm") + "_weight"] = "write"
-        module.bind(data_shapes=[("x", shape)], for_training=measure, grad_req=gradients)
+        module.bind(data_shapes=[("x", shape)], for_training=measures, grad_req=gradients)
         module.init_params(initializer=mx.init.Zero())
         return module
