@@ -31,6 +31,7 @@ from neuralart.config import RANDOM_START, TrainConfig
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.features import load_features
 from neuralart.files import Arrays
+from neuralart.frame import MIDDLE_FRAME, learning_frame
 from neuralart.images import (
     X,
     contact_sheet,
@@ -206,7 +207,13 @@ class Training:
             rate = phase.rate_at(self.state.step) * self.state.rate_scale
             try:
                 outcome = take_step(
-                    self.perceptual, chain, mine, self._scored(phase), self.cluster, self.batch
+                    self.perceptual,
+                    chain,
+                    mine,
+                    self._scored(phase),
+                    self.cluster,
+                    self.batch,
+                    learning_frame(self.config.seed, position),
                 )
                 if not outcome.finite:
                     raise _NotFiniteError
@@ -286,6 +293,7 @@ class Training:
 
     def write_sheet(self, chain: Chain) -> None:
         """Photo, x1 .. xk in a row, for a few photos."""
+        chain.frame = MIDDLE_FRAME
         rows = [
             [sample, *(to_image(x) for x in chain.paint(to_x(sample)))]
             for sample in self.photos.samples

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
-from neuralart.frame import LEARNING_FRAME_PX, framed, framed_gradient, unframed
+from neuralart.frame import MIDDLE_FRAME, Frame
 from neuralart.images import X
 from neuralart.specs import Generator
 from neuralart.symbols.generator import generator
@@ -157,7 +157,7 @@ class Chain:
     """The stages ``g0 .. g{n-1}``, of which ``trained`` learn and the others stay as they are.
 
     Shape of every x: (devices, 3, edge, edge), a photo on each device, where instance statistics are its own;
-    inside it goes in a frame of ``frame_px``. ``context`` is one device or a list. Parameters go in and out as
+    inside it goes in a ``frame``. ``context`` is one device or a list. Parameters go in and out as
     arrays by name (``g0_conv0_weight``). With ``share_weights`` all stages are one generator that paints again and again, and its parameters are
     ``g0_``'s.
 
@@ -177,16 +177,16 @@ class Chain:
         share_weights: bool = False,
         batch: int | None = None,
         add_up: Callable[[dict[str, list[Any]]], None] | None = None,
-        frame_px: int = LEARNING_FRAME_PX,
+        frame: Frame = MIDDLE_FRAME,
     ) -> None:
-        self.frame_px = frame_px
+        self.frame = frame
         self.trained = tuple(trained)
         self.couple = COUPLINGS[coupling]
         self.share_weights = share_weights
         self.add_up = add_up
         contexts = context if isinstance(context, list) else [context]
         self.devices = len(contexts)
-        shape = (self.devices, 3, edge_px + 2 * frame_px, edge_px + 2 * frame_px)
+        shape = (self.devices, 3, *frame.size(edge_px, edge_px))
         self.stages = [
             Stage(
                 spec,
@@ -209,12 +209,13 @@ class Chain:
         """The stages that hold an optimiser."""
         return self.stages[:1] if self.share_weights else [self.stages[k] for k in self.trained]
 
-    def forward(self, x0: X) -> list[X]:
-        """x1 .. xk, the output of every stage."""
-        x, xs = framed(x0, self.frame_px), []
+    def forward(self, x0: X, frame: Frame | None = None) -> list[X]:
+        """x1 .. xk, the output of every stage; ``frame`` is another one from now on, as large."""
+        self.frame = frame or self.frame
+        x, xs = self.frame.around(x0), []
         for stage in self.stages:
             x = stage.forward(x)
-            xs.append(unframed(x, self.frame_px))
+            xs.append(self.frame.inside(x))
         return xs
 
     def backward(self, d_xs: Sequence[X]) -> None:
@@ -222,7 +223,7 @@ class Chain:
         later: X | None = None
         later_input: X | None = None
         for k, d_x in zip(reversed(self.trained), reversed(d_xs), strict=True):
-            later = self.couple(framed_gradient(d_x, self.frame_px), later, later_input)
+            later = self.couple(self.frame.gradient(d_x), later, later_input)
             later_input = self.stages[k].backward(later)
 
     def paint(self, x: X) -> list[X]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from neuralart.engine import mx, settle
 from neuralart.files import Arrays
-from neuralart.frame import framed, unframed
+from neuralart.frame import PAINTING_FRAME
 from neuralart.images import X
 from neuralart.modules.chain import prefix, set_params
 from neuralart.specs import Generator
@@ -84,7 +84,7 @@ class Painter:
         """
         if not self._norm_names:
             return {}
-        pairs = self._forward(framed(x), self._params, "measure")
+        pairs = self._forward(PAINTING_FRAME.around(x), self._params, "measure")
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, pairs[0::2], pairs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
@@ -98,7 +98,8 @@ class Painter:
         Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
         """
         params = {**self._params, **statistics}
-        return [unframed(out) for out in self._forward(framed(x), params, "paint")]
+        outputs = self._forward(PAINTING_FRAME.around(x), params, "paint")
+        return [PAINTING_FRAME.inside(out) for out in outputs]
 
     def paint_at_once(self, x: X) -> X:
         """xn of a picture on its own statistics, in one pass instead of `measure` and `paint`.
@@ -107,7 +108,9 @@ class Painter:
         """
         if not self._norm_names:
             return self.paint(x, {})[-1]
-        return unframed(self._forward(framed(x), self._params, "paint at once")[0])
+        return PAINTING_FRAME.inside(
+            self._forward(PAINTING_FRAME.around(x), self._params, "paint at once")[0]
+        )
 
     def release(self) -> None:
         """Give the memory of the bound graphs back; the next call binds them anew."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuralart.frame import Frame
 from neuralart.images import X
 from neuralart.modules.chain import Chain
 from neuralart.modules.cluster import Cluster
@@ -32,11 +33,15 @@ class Outcome:
 
 
 def batch_gradients(
-    perceptual: Perceptual, chain: Chain, photos: X, scored: Collection[int]
+    perceptual: Perceptual,
+    chain: Chain,
+    photos: X,
+    scored: Collection[int],
+    frame: Frame | None = None,
 ) -> tuple[Losses, int]:
     """Leave the gradients of this worker's photos in the chain, as many photos at a time as there are devices.
 
-    Shape:   photos (N, 3, edge, edge), N a multiple of the devices
+    Shape:   photos (N, 3, edge, edge), N a multiple of the devices; in a ``frame`` instead of the one before
     Returns the sums of the losses of the ``scored`` stages, and how many pictures are not finite.
     """
     sums: Losses = {k: {} for k in sorted(scored)}
@@ -44,7 +49,7 @@ def batch_gradients(
     for begin in range(0, len(photos), chain.devices):
         x0 = photos[begin : begin + chain.devices]
         perceptual.set_content(x0)
-        xs = chain.forward(x0)
+        xs = chain.forward(x0, frame)
         gradients = {}
         for k, losses in sums.items():
             rows, d_x = perceptual.score_each(xs[k])
@@ -68,12 +73,13 @@ def take_step(
     scored: Collection[int],
     cluster: Cluster,
     batch: int,
+    frame: Frame | None = None,
 ) -> Outcome:
     """Gradients and mean losses of a batch, of which ``photos`` are this worker's part.
 
     Raises PeersGoneError.
     """
-    sums, not_finite = batch_gradients(perceptual, chain, photos, scored)
+    sums, not_finite = batch_gradients(perceptual, chain, photos, scored, frame)
     numbers = [float(not_finite), float(bool(cluster.interrupts))]
     numbers += [value for losses in sums.values() for value in losses.values()]
     total = cluster.sum_numbers(f"numbers{len(numbers)}", np.array(numbers)).tolist()

@@ -12,7 +12,7 @@ from conftest import picture, run_cli
 
 from neuralart.engine import mx
 from neuralart.files import Arrays
-from neuralart.frame import FRAME_PX
+from neuralart.frame import PAINTING_FRAME
 from neuralart.images import read_image, to_image, to_x, write_image
 from neuralart.model import load_model
 from neuralart.modules.chain import Chain
@@ -194,7 +194,7 @@ def test_a_painting_is_as_large_as_the_photo(
 def test_a_painting_is_what_the_chain_makes(run_dir: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "p.png", picture(0, 32, 32))
     model = load_model(run_dir)
-    chain = Chain(model.specs, model.params, [0, 1], 32, mx.cpu(), frame_px=FRAME_PX)
+    chain = Chain(model.specs, model.params, [0, 1], 32, mx.cpu(), frame=PAINTING_FRAME)
     xs = chain.forward(to_x(picture(0, 32, 32)))
     for stage, x in enumerate(xs, start=1):
         painting = tmp_path / f"{stage}.png"

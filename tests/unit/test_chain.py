@@ -8,7 +8,7 @@ import pytest
 from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
-from neuralart.frame import FRAME_PX
+from neuralart.frame import PAINTING_FRAME, Frame
 from neuralart.images import PIXEL_MEAN
 from neuralart.modules.chain import COUPLINGS, Chain, initial_params
 from neuralart.modules.painter import Painter, array_shapes, unshare
@@ -313,9 +313,27 @@ def test_painting_on_measured_statistics_is_the_chain(kind: str) -> None:
     painter = Painter(specs, params, mx.cpu())
     painted = painter.paint(x, painter.measure(x))
     for got, want in zip(
-        painted, chain_of(specs, params, frame_px=FRAME_PX).forward(x), strict=True
+        painted, chain_of(specs, params, frame=PAINTING_FRAME).forward(x), strict=True
     ):
         np.testing.assert_allclose(got, want, atol=0.02)
+
+
+def test_a_chain_goes_back_through_the_frame_of_its_step() -> None:
+    """The gradient of what was painted in a frame, by central differences."""
+    chain = chain_of([LITTLE], lively([LITTLE]))
+    x, frame = picture(), Frame(1, 63, 40, 24)
+    d = np.random.default_rng(0).standard_normal(x.shape, dtype=np.float32)
+    chain.forward(x, frame)
+    chain.backward([d])
+    name = f"g0_{LITTLE.layers[-1].name}_bias"
+    got = chain.stages[0].gradients()[name][0].asnumpy()
+    for channel in range(3):
+        sums = []
+        for shift in (0.01, -0.01):
+            params = lively([LITTLE])
+            params[name][channel] += shift
+            sums.append(float((chain_of([LITTLE], params).forward(x, frame)[0] * d).sum()))
+        assert got[channel] == pytest.approx((sums[0] - sums[1]) / 0.02, rel=0.02, abs=1)
 
 
 def test_painting_is_local_on_frozen_statistics() -> None:
@@ -333,7 +351,7 @@ def test_painting_is_local_on_frozen_statistics() -> None:
 def test_an_unshared_chain_paints_as_the_shared_one() -> None:
     specs = [LITTLE] * 2
     params = {k: v for k, v in lively(specs[:1]).items()}
-    want = chain_of(specs, params, share_weights=True, frame_px=FRAME_PX).forward(picture())
+    want = chain_of(specs, params, share_weights=True, frame=PAINTING_FRAME).forward(picture())
     painter = Painter(specs, unshare(params, 2), mx.cpu())
     got = painter.paint(picture(), painter.measure(picture()))
     np.testing.assert_allclose(got[1], want[1], atol=0.02)

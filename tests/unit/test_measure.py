@@ -12,6 +12,7 @@ from conftest import picture
 
 from neuralart.engine import mx
 from neuralart.features import Features
+from neuralart.frame import Frame
 from neuralart.images import to_x
 from neuralart.measure import (
     border_error,
@@ -73,8 +74,7 @@ def test_a_painter_without_a_frame_leaves_a_border(
         return [border_error(stage) for stage in zip(*profiles, strict=True)]
 
     framed = errors()
-    monkeypatch.setattr(painter_module, "framed", lambda x: x)
-    monkeypatch.setattr(painter_module, "unframed", lambda x: x)
+    monkeypatch.setattr(painter_module, "PAINTING_FRAME", Frame.even(0))
     bare = errors()
     assert len(framed) == len(bare) == 2
     assert all(0 <= a < b for a, b in zip(framed, bare, strict=True)), (framed, bare)
