@@ -42,7 +42,7 @@ def main() -> None:
     frames = [wide[:, options.pan * i :][:, :width] for i in range(options.frames)]
     calm = Calm(painting, frames_per_second=25)
     edge = 2 * options.pan  # the frames' own borders are not compared
-    for name, measure in (("each frame's statistics", painting.prepare), ("averaged", calm)):
+    for name, measure in (("each frame's statistics", painting.measure), ("averaged", calm)):
         painted = [painting.paint(frame, measure(frame)).astype(np.float32) for frame in frames]
         changes = [
             abs(after[:, : -options.pan] - before[:, options.pan :])[edge:-edge, edge:-edge].mean()

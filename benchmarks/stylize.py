@@ -25,12 +25,15 @@ from typing import Any
 
 import numpy as np
 
+from neuralart.engine import has_bfloat16
+
 # Of each engine at each size, at most; the best counts.
 ROUNDS = 5
 SECONDS = 12.0
 
 ENGINES = {
     "neuralart": "mxnet",
+    "neuralart bfloat16": "mxnet",
     "neuralart int8": "mxnet",
     "its ONNX, ONNX Runtime": "onnxruntime",
     "its int8 ONNX, ONNX Runtime": "onnxruntime",
@@ -137,6 +140,7 @@ def johnson_torch() -> Any:
 
 def chain_of(model: str | None) -> Any:
     """A trained style, or the default chain with random weights."""
+    from neuralart.images import encode_image
     from neuralart.model import Model, load_model
     from neuralart.modules.chain import initial_params
     from neuralart.shipped import find_model
@@ -145,7 +149,10 @@ def chain_of(model: str | None) -> Any:
     if model:
         return load_model(find_model(model))
     specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
-    return Model(specs, initial_params(specs, 0), {}, {}, b"")
+    noise = np.random.default_rng(0).integers(
+        0, 256, (96, 96, 3), np.uint8
+    )  # int8 needs a painting
+    return Model(specs, initial_params(specs, 0), {}, {}, encode_image(noise, ".png"))
 
 
 def exported(model: str | None, precision: str, folder: Path) -> Path:
@@ -170,7 +177,7 @@ def painter(
         from neuralart.painting import Painting
 
         chain = chain_of(model)
-        precision = "int8" if engine.endswith("int8") else "float32"
+        precision = engine.removeprefix("neuralart").strip() or "float32"
         painting = Painting(chain, mx.cpu(), len(chain.specs), precision=precision)
         return lambda: painting.paint(photo)
     data = np.ascontiguousarray(photo.transpose(2, 0, 1)[None]).astype(np.float32)
@@ -250,6 +257,8 @@ def main() -> None:
     for size in options.sizes:
         for engine in options.engines:
             if importlib.util.find_spec(ENGINES[engine]) is None:
+                continue
+            if engine.endswith("bfloat16") and not has_bfloat16():
                 continue
             command = [sys.executable, __file__, "--child", "--sizes", size, "--engines", engine]
             command += ["--threads", str(options.threads)]

@@ -77,5 +77,9 @@ def _facts(model: Model) -> dict[str, str]:
         "steps": ", ".join(map(str, card.get("steps", []))),
         "time": f"{card['seconds'] / 60:.0f} minutes" if "seconds" in card else "",
         "version": str(card.get("neuralart", "")),
+        "precisions": ", ".join(
+            f"{name} {near['mean']:.0f} dB (worst {near['worst']:.0f}) to float32"
+            for name, near in card.get("precisions", {}).items()
+        ),
         "licence": str(card.get("licence", "")),
     }

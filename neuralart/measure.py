@@ -11,6 +11,7 @@ from neuralart.files import Arrays
 from neuralart.images import X
 from neuralart.modules.painter import Painter
 from neuralart.modules.perceptual import Losses, Perceptual
+from neuralart.pictures import Pixels
 
 BORDER_PX = 16
 """How far from the end of a picture marks are looked for."""
@@ -55,6 +56,12 @@ def checkerboard(x: X) -> float:
     rows, columns = power[:, height // 2, :], power[:, :, width // 2]
     corner = power[:, height // 2, width // 2]
     return float((rows.sum(axis=1) + columns.sum(axis=1) - corner).mean())
+
+
+def psnr(picture: Pixels, reference: Pixels) -> float:
+    """Peak signal to noise ratio in decibels, of pictures of 8 bits: infinite where they are equal."""
+    error = np.mean(np.square(picture.astype(np.float64) - reference))
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
 
 def border_profiles(

@@ -150,7 +150,7 @@ def _seconds(photo: _Photo, plan: Plan, painting: Painting, suffix: str, quality
     if painting.paints_at_once(plan):
         painted, at_once = _timed(lambda: painting.paint(measured))
         return photo.reading + at_once + _writing(painted, photo, suffix, quality)
-    statistics, measuring = _timed(lambda: painting.prepare(measured))
+    statistics, measuring = _timed(lambda: painting.measure(measured))
     if pixels.shape[0] > height or pixels.shape[1] > width:
         pixels = resize(pixels, (min(pixels.shape[0], height), min(pixels.shape[1], width)))
     paint = functools.partial(painting.paint, pixels, statistics)

@@ -50,7 +50,7 @@ class Calm:
         Shape:  (H, W, 3) RGB -> arrays by name
         """
         if not self._average:
-            self._average = self._painting.prepare(frame)
+            self._average = self._painting.measure(frame)
             return self._average
         for name, array in self._painting.measure(frame).items():
             self._average[name] = self._keep * self._average[name] + (1 - self._keep) * array

@@ -1,8 +1,8 @@
 """Put the style of a training run into the package: python scripts/ship_model.py RUN NAME
 
 Measures it on the photos that training kept out, as `neuralart evaluate` does, with the features it was
-trained with unless others are named; puts the result into its card; and writes
-neuralart/data/models/NAME.neuralart, weights in half precision.
+trained with unless others are named, and how near `--precision` int8 and bfloat16 are to float32 there; puts the
+results into its card; and writes neuralart/data/models/NAME.neuralart, weights in half precision.
 """
 
 from __future__ import annotations
@@ -13,17 +13,39 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from statistics import mean
 
 from neuralart.cards import without_folders
 from neuralart.config import EvaluateConfig
+from neuralart.engine import has_bfloat16, mx
 from neuralart.evaluate import evaluate
 from neuralart.images import encode_image, read_image, resize_shorter_edge
-from neuralart.model import load_model
+from neuralart.measure import psnr
+from neuralart.model import Model, load_model
+from neuralart.painting import Painting
+from neuralart.photos import Photos
 from neuralart.shipped import MODELS, SUFFIX
 from neuralart.specs import CONTENT_LAYER
 from neuralart.tables import evaluation_heading, evaluation_table
 
 LARGEST_BYTES = 2_000_000
+PRECISIONS = ("int8", "bfloat16")
+
+
+def nearness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
+    """Decibels between the paintings of each precision and those of float32, of the photos kept out."""
+    squares = [square for _, square in photos.squares(320, held_out=True, count=20)]
+    exact = Painting(model, mx.cpu(), len(model.specs))
+    statistics = [exact.measure(square) for square in squares]
+    near = {}
+    for precision in PRECISIONS[: 1 + has_bfloat16()]:
+        other = Painting(model, mx.cpu(), len(model.specs), precision=precision)
+        decibels = [
+            psnr(other.paint(*photo), exact.paint(*photo))
+            for photo in zip(squares, statistics, strict=True)
+        ]
+        near[precision] = {"mean": round(mean(decibels), 1), "worst": round(min(decibels), 1)}
+    return near
 
 
 def main() -> None:
@@ -53,11 +75,14 @@ def main() -> None:
             iterations=options.iterations,
         )
         result = evaluate(str(half), config)
-    card = {**model.card, "options": without_folders(model.card["options"]), "held_out": result}
+        photos = Photos(config.data, record["crop"], record["seed"], record["holdout"])
+        near = nearness(load_model(half), photos)
+    options_there = without_folders(model.card["options"])
+    card = {**model.card, "options": options_there, "held_out": result, "precisions": near}
     path = MODELS / f"{options.name}{SUFFIX}"
     MODELS.mkdir(exist_ok=True)
     dataclasses.replace(model, card=card, painting=painting).save(path, half=True)
-    print(f"{evaluation_heading(result)}\n{evaluation_table(result)}\n{path}")  # noqa: T201
+    print(f"{evaluation_heading(result)}\n{evaluation_table(result)}\n{near}\n{path}")  # noqa: T201
     if path.stat().st_size > LARGEST_BYTES:
         sys.exit(f"{path}: {path.stat().st_size:,} bytes, and at most {LARGEST_BYTES:,} may ship")
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.engine import mx, settle
+from neuralart.engine import has_bfloat16, mx, settle
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
 from neuralart.folding import (
     BLOCK,
     BLOCK_CHANNELS,
+    ENTRY,
     can_fold,
     fold,
     from_blocks,
@@ -33,6 +34,10 @@ from neuralart.symbols.generator import NORM_EPSILON, Norms
 from neuralart.tiles import Plan, Window, frame_px, plan_tiles
 
 log = logging.getLogger(__name__)
+
+# Convolutions of so many channels are in 8 bits even in the first stage: they are its slowest, and of the fast chain
+# cost 2 dB, where its thin ones at half resolution cost 2 more and 6 of the default chain.
+WIDE = 48
 
 # Of a colour from 0 to 255 in a picture of this type.
 STEPS: dict[type, float] = {np.uint8: 1, np.uint16: 257}
@@ -91,14 +96,14 @@ class Brush:
         context: Any,
         *,
         share: float = 1.0,
-        eight_bits: bool = False,
+        precision: str = "float32",
     ) -> None:
         """``share``: under 1, the last stage counts that much and the one before it the rest.
 
-        ``eight_bits``: all stages but the first compute in 8 bits, in ranges that `calibrate` finds. An error of
-        the first stage comes through all others: in 8 bits too, it cost 10 dB.
+        ``precision``: float32; bfloat16; or int8: all stages but the first compute in 8 bits, in ranges that `calibrate`
+        finds, and of that one the `WIDE` layers. An error of the first stage comes through all others.
 
-        Raises ConfigError for ``eight_bits`` if the chain cannot be folded, or for a GPU.
+        Raises ConfigError for another than float32 if the chain cannot be folded, on a GPU, or if the processor lacks it.
         """
         self._params = params
         self._context = context
@@ -109,24 +114,32 @@ class Brush:
             for spec, a in zip(specs, self._weights, strict=True)
         ]
         self._folds = can_fold(specs)
-        self._eight_bits = eight_bits
-        if eight_bits and (not self._folds or context.device_type != "cpu"):
+        self._dtype = "bfloat16" if precision == "bfloat16" else "float32"
+        if precision != "float32" and (not self._folds or context.device_type != "cpu"):
             raise ConfigError(
-                "--precision int8: only on the CPU, and for chains whose stages begin with a convolution of "
+                f"--precision {precision}: only on the CPU, and for chains whose stages begin with a convolution of "
                 "stride 2 and end with one of stride 1; use float32"
             )
+        if precision == "bfloat16" and not has_bfloat16():
+            raise ConfigError(
+                "--precision bfloat16: this processor has no AVX512_BF16; use float32 or int8"
+            )
         self._symbol: Any = None
+        self._module: Any = None
         # What goes into the graph and what comes out: new memory of that size takes as long to get as to fill.
         self._buffers: tuple[X, X] = np.empty(0, np.float32), np.empty(0, np.float32)
 
     def calibrate(self, image: Pixels, statistics: Arrays) -> None:
-        """Find the ranges of 8 bits on a picture, or a small copy of it."""
+        """Find the ranges of 8 bits on a picture, which all others are painted in."""
         (window,) = plan_tiles(image.shape[0], image.shape[1], self._specs).windows()
         pixels = window_of(image, frame_px(self._specs), *window)
-        kept = [f"{prefix}mix" for prefix in self._prefixes]
+        kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
         for layer in self._specs[0].layers:
             name = f"{self._prefixes[0]}{layer.name}"
-            kept.append(f"{name}_norm" if layer.op == "deconv" else name)
+            if layer.op == "deconv":
+                kept.append(f"{name}_norm")
+            elif layer.channels < WIDE:
+                kept.append(name)
         self._symbol = in_eight_bits(
             folded_chain(self._specs, self._prefixes, self._weights),
             self._frozen(statistics)[0],
@@ -177,16 +190,23 @@ class Brush:
 
     def _bind(self, shape: tuple[int, ...]) -> Any:
         """A Module for one painting: a bound one goes on with some of its first weights, which oneDNN keeps
-        in an order of its own (MXNet 1.9.1). Binding takes some 20 ms."""
+        in an order of its own (MXNet 1.9.1). Binding takes some 20 ms, and the memory of the one before it, if
+        that was as large, saves as new pages a fifth of the painting's time at 1920x1080."""
         if self._symbol is None:
             self._symbol = (
-                folded_chain(self._specs, self._prefixes, self._weights)
+                folded_chain(self._specs, self._prefixes, self._weights, self._dtype)
                 if self._folds
                 else compose(mx.sym.Variable("x"), self._specs, Norms(), any_size=False)[-1]
             )
         module = mx.mod.Module(
             self._symbol, data_names=["x"], label_names=None, context=self._context, logger=log
         )
+        same = self._module is not None and self._module.data_shapes[0].shape == shape
         # Bound for training, oneDNN would fuse nothing.
-        module.bind(data_shapes=[("x", shape)], for_training=False)
+        module.bind(
+            data_shapes=[("x", shape)],
+            for_training=False,
+            shared_module=self._module if same else None,
+        )
+        self._module = module
         return module

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_chain import LITTLE, lively
 
-from neuralart.engine import mx
+from neuralart.engine import has_bfloat16, mx
 from neuralart.errors import ConfigError
 from neuralart.folding import can_fold, from_blocks, to_blocks
 from neuralart.images import Image, to_image, to_x
@@ -151,15 +151,37 @@ def test_eight_bits_paint_nearly_the_same() -> None:
     statistics = Painter(specs, params, mx.cpu()).measure(to_x(image))
     plan = plan_tiles(64, 96, specs)
     exact = Brush(specs, params, mx.cpu()).paint(image, statistics, plan)
-    brush = Brush(specs, params, mx.cpu(), eight_bits=True)
+    brush = Brush(specs, params, mx.cpu(), precision="int8")
     brush.calibrate(image, statistics)
     difference = brush.paint(image, statistics, plan).astype(float) - exact
     assert 0 < (difference**2).mean() ** 0.5 < 8
 
 
-def test_eight_bits_need_a_chain_that_folds() -> None:
-    with pytest.raises(ConfigError, match="--precision int8"):
-        Brush([PLAIN], lively([PLAIN]), mx.cpu(), eight_bits=True)
+@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
+@pytest.mark.parametrize("kinds", ["conv,deconv", "conv-fast,deconv-fast"])
+def test_bfloat16_paints_nearly_the_same(kinds: str) -> None:
+    specs = [GENERATORS[kind] for kind in kinds.split(",")]
+    params, image = lively(specs), noise(64, 96) // 2 + 64
+    painter, plan = Painter(specs, params, mx.cpu()), plan_tiles(64, 96, specs)
+    exact = Brush(specs, params, mx.cpu())
+    brush = Brush(specs, params, mx.cpu(), precision="bfloat16")
+    for other in (image, 255 - image // 2):
+        statistics = painter.measure(to_x(other))
+        want = exact.paint(image, statistics, plan).astype(float)
+        difference = brush.paint(image, statistics, plan) - want
+        assert 0 < (difference**2).mean() ** 0.5 < 2
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_other_precisions_need_a_chain_that_folds(precision: str) -> None:
+    with pytest.raises(ConfigError, match=f"--precision {precision}"):
+        Brush([PLAIN], lively([PLAIN]), mx.cpu(), precision=precision)
+
+
+def test_bfloat16_needs_a_processor_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuralart.modules.brush.has_bfloat16", lambda: False)
+    with pytest.raises(ConfigError, match="AVX512_BF16; use float32"):
+        Brush([FOLDED], lively([FOLDED]), mx.cpu(), precision="bfloat16")
 
 
 @pytest.mark.parametrize("edge", [1, 2])

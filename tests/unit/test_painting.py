@@ -19,7 +19,7 @@ def test_a_small_photo_is_painted_by_the_pass_that_measures_it(
 ) -> None:
     painting = Painting(random_model([GENERATORS["deconv"]]), mx.cpu(), 1)
     photo = picture(0, *size).astype(kind) * (257 if kind is np.uint16 else 1)
-    in_two = painting.paint(photo, painting.prepare(photo))
+    in_two = painting.paint(photo, painting.measure(photo))
     passes = []
     forward = Painter._forward
     monkeypatch.setattr(Painter, "_forward", lambda *a, **b: passes.append(1) or forward(*a, **b))
@@ -37,6 +37,6 @@ def test_what_takes_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not painting.paints_at_once(painting.plan(64, 64))
     monkeypatch.undo()
     assert not painting.paints_at_once(painting.plan(61, 83))
-    for more in ({"share": 0.5}, {"precision": "int8"}, {"tile": 256}):
+    for more in ({"share": 0.5}, {"tile": 256}):
         other = Painting(model, mx.cpu(), 2, **more)  # type: ignore[arg-type]
         assert not other.paints_at_once(other.plan(64, 512))
