@@ -336,6 +336,18 @@ def test_a_chain_goes_back_through_the_frame_of_its_step() -> None:
         assert got[channel] == pytest.approx((sums[0] - sums[1]) / 0.02, rel=0.02, abs=1)
 
 
+def test_a_painter_goes_on_with_photos_of_other_sizes() -> None:
+    specs = [GENERATORS["conv-fast"], LITTLE]
+    params = lively(specs)
+    painter = Painter(specs, params, mx.cpu())
+    for size in ((32, 32), (64, 40), (33, 57), (16, 24), (32, 32)):
+        x, fresh = picture(0, *size), Painter(specs, params, mx.cpu())
+        statistics = painter.measure(x)
+        for name, want in fresh.measure(x).items():
+            np.testing.assert_allclose(statistics[name], want, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(painter.paint_at_once(x), fresh.paint_at_once(x), atol=0.01)
+
+
 def test_painting_is_local_on_frozen_statistics() -> None:
     """A far corner does not know what happens in the other one."""
     painter = Painter([LITTLE], lively([LITTLE]), mx.cpu())
