@@ -11,7 +11,7 @@ from neuralart.memory import free_memory, parse_memory
 from neuralart.model import Model
 from neuralart.modules.brush import Brush
 from neuralart.pictures import Pixels
-from neuralart.tiles import Plan, measured_size, plan_tiles
+from neuralart.tiles import BFLOAT16_BYTES, FLOAT_BYTES, Plan, measured_size, plan_tiles
 
 # The ranges of 8 bits are found on so much of the style's own painting: one picture for all photos, of which none is
 # then painted otherwise than in other company. They came out as near to float32 as on ranges of each photo's own.
@@ -51,6 +51,7 @@ class Painting:
         self._painter = model.painter(context, stages)
         self._mixes = share < 1
         self._brush = Brush(self._specs, model.params, context, share=share, precision=precision)
+        self._number_bytes = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT_BYTES
         self._tile = tile
         self._limit = memory_limit(max_memory)
         if precision == "int8":
@@ -65,7 +66,14 @@ class Painting:
 
     def plan(self, height: int, width: int) -> Plan:
         """The windows of a photo of this size. Raises ConfigError if the smallest needs too much memory."""
-        return plan_tiles(height, width, self._specs, max_memory=self._limit, tile=self._tile)
+        return plan_tiles(
+            height,
+            width,
+            self._specs,
+            max_memory=self._limit,
+            tile=self._tile,
+            number_bytes=self._number_bytes,
+        )
 
     def paints_at_once(self, plan: Plan) -> bool:
         """Whether a photo on its own statistics takes one pass: it is measured as it is, and as the one window. That

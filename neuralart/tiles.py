@@ -25,7 +25,7 @@ BASE_BYTES = 300_000_000
 # Of a window's pixel as blocks of float32: what the engine gives to the graph and gets from it, and the graph's own.
 COPIES_BYTES = 64
 
-FLOAT_BYTES = 4
+FLOAT_BYTES, BFLOAT16_BYTES = 4, 2
 
 # Of a limit of memory, this much is planned with; at 100 megapixels the whole process came to 5% more than planned.
 PLANNED_SHARE = 0.9
@@ -112,10 +112,10 @@ def _widest(specs: Sequence[Generator]) -> float:
     return most
 
 
-def pixel_bytes(specs: Sequence[Generator]) -> float:
+def pixel_bytes(specs: Sequence[Generator], number_bytes: int = FLOAT_BYTES) -> float:
     """Bytes of working memory for each pixel of a window: what the widest layer reads and makes, which oneDNN holds in
     an order of its own, too. docs/benchmarks.md has what `plan` says of it beside what painting takes."""
-    return 2 * _widest(specs) * FLOAT_BYTES + COPIES_BYTES
+    return 2 * _widest(specs) * number_bytes + COPIES_BYTES
 
 
 def fixed_bytes(height: int, width: int, specs: Sequence[Generator]) -> float:
@@ -237,12 +237,14 @@ def plan_tiles(
     *,
     max_memory: int | None = None,
     tile: int | None = None,
+    number_bytes: int = FLOAT_BYTES,
 ) -> Plan:
     """The windows that paint a picture with the least computing in ``max_memory`` bytes.
 
-    max_memory  resident bytes of the process, without photo and painting; None for no limit
-    tile        the largest height and width of a window, overlaps included, instead of a limit of memory;
-                0 for the whole picture at once
+    max_memory    resident bytes of the process, without photo and painting; None for no limit
+    tile          the largest height and width of a window, overlaps included, instead of a limit of memory;
+                  0 for the whole picture at once
+    number_bytes  of each number that is painted with
 
     Raises ConfigError if not even the smallest window fits.
     """
@@ -252,16 +254,16 @@ def plan_tiles(
     )
     smallest = sum(overlap) + multiple
     counts = 1, 1
-    fixed = fixed_bytes(height, width, specs)
+    fixed, each = fixed_bytes(height, width, specs), pixel_bytes(specs, number_bytes)
     if tile and tile < smallest:
         raise ConfigError(f"--tile {tile}: this style needs windows of {smallest} pixels or more")
     if tile:
         counts = down.count(tile), across.count(tile)
     elif tile is None and max_memory is not None:
-        room = (PLANNED_SHARE * max_memory - fixed) / pixel_bytes(specs)
+        room = (PLANNED_SHARE * max_memory - fixed) / each
         fitting = _least_computing(down, across, room, smallest)
         if fitting is None:
-            least = (fixed + smallest**2 * pixel_bytes(specs)) / PLANNED_SHARE
+            least = (fixed + smallest**2 * each) / PLANNED_SHARE
             raise ConfigError(
                 f"--max-memory: this style needs {math.ceil(least / 1e6)} MB or more beside the picture"
             )
@@ -275,7 +277,7 @@ def plan_tiles(
         columns,
         frame,
         overlap,
-        working_memory=round(fixed + area * pixel_bytes(specs)),
+        working_memory=round(fixed + area * each),
         multiply_adds=area * len(rows) * len(columns) * sum(s.multiply_adds() for s in specs),
     )
 

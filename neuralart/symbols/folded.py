@@ -21,7 +21,8 @@ def _activation(out: Any, kind: str, name: str) -> Any:
     return out if kind == "none" else mx.sym.Activation(out, act_type=kind, name=f"{name}_{kind}")
 
 
-def _parameter(name: str, dtype: str) -> Any:
+def _variable(name: str, dtype: str) -> Any:
+    """The photo or a parameter, which come in float32, in the graph's type."""
     value = mx.sym.Variable(name, dtype="float32")
     return value if dtype == "float32" else mx.sym.amp_cast(value, dtype=dtype)
 
@@ -31,8 +32,8 @@ def _convolution(
 ) -> Any:
     return mx.sym.Convolution(
         out,
-        weight=_parameter(f"{name}_weight", dtype),
-        bias=_parameter(f"{name}_bias", dtype),
+        weight=_variable(f"{name}_weight", dtype),
+        bias=_variable(f"{name}_bias", dtype),
         num_filter=channels,
         kernel=(kernel, kernel),
         num_group=groups,
@@ -52,7 +53,7 @@ def _up(out: Any, layer: Layer, name: str, dtype: str) -> Any:
         "dilate": (layer.dilate, layer.dilate),
         "pad": (layer.padding, layer.padding),
     }
-    weight = _parameter(f"{name}_weight", dtype)
+    weight = _variable(f"{name}_weight", dtype)
     out = mx.sym.Deconvolution(
         out, weight=weight, num_filter=layer.channels, no_bias=True, name=name, **edges
     )
@@ -70,7 +71,7 @@ def folded_chain(
 
     Shape:  (1, 16, H/2, W/2) blocks of x -> the same of ``z``, see `neuralart.folding`
     """
-    z = _convolution(_parameter("x", dtype), ENTRY, BLOCK_CHANNELS, 1, dtype)
+    z = _convolution(_variable("x", dtype), ENTRY, BLOCK_CHANNELS, 1, dtype)
     for spec, prefix, a in zip(specs, prefixes, weights, strict=True):
         out = z
         made: dict[str, Any] = {}
