@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from neuralart.engine import has_bfloat16
+from neuralart.processor import faster_precisions
 
 # Of each engine at each size, at most; the best counts.
 ROUNDS = 5
@@ -258,7 +258,7 @@ def main() -> None:
         for engine in options.engines:
             if importlib.util.find_spec(ENGINES[engine]) is None:
                 continue
-            if engine.endswith("bfloat16") and not has_bfloat16():
+            if engine.endswith("bfloat16") and "bfloat16" not in faster_precisions():
                 continue
             command = [sys.executable, __file__, "--child", "--sizes", size, "--engines", engine]
             command += ["--threads", str(options.threads)]

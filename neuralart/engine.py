@@ -17,7 +17,6 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,15 +71,6 @@ def _import_mxnet() -> Any:
 
 
 mx: Any = _import_mxnet()
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16; where it does not, oneDNN is slower with it or fails."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return False
-    return any(line.startswith("flags") and "avx512_bf16" in line.split() for line in lines)
 
 
 def devices(names: str) -> list[Any]:

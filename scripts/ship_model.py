@@ -17,19 +17,19 @@ from statistics import mean
 
 from neuralart.cards import without_folders
 from neuralart.config import EvaluateConfig
-from neuralart.engine import has_bfloat16, mx
+from neuralart.engine import mx
 from neuralart.evaluate import evaluate
 from neuralart.images import encode_image, read_image, resize_shorter_edge
 from neuralart.measure import psnr
 from neuralart.model import Model, load_model
 from neuralart.painting import Painting
 from neuralart.photos import Photos
+from neuralart.processor import faster_precisions
 from neuralart.shipped import MODELS, SUFFIX
 from neuralart.specs import CONTENT_LAYER
 from neuralart.tables import evaluation_heading, evaluation_table
 
 LARGEST_BYTES = 2_000_000
-PRECISIONS = ("int8", "bfloat16")
 
 
 def nearness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
@@ -38,7 +38,7 @@ def nearness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
     exact = Painting(model, mx.cpu(), len(model.specs))
     statistics = [exact.measure(square) for square in squares]
     near = {}
-    for precision in PRECISIONS[: 1 + has_bfloat16()]:
+    for precision in faster_precisions():
         other = Painting(model, mx.cpu(), len(model.specs), precision=precision)
         decibels = [
             psnr(other.paint(*photo), exact.paint(*photo))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.engine import has_bfloat16, mx, settle
+from neuralart.engine import mx, settle
 from neuralart.errors import ConfigError
 from neuralart.files import Arrays
 from neuralart.folding import (
@@ -28,6 +28,7 @@ from neuralart.modules.chain import prefix, set_params
 from neuralart.modules.eight_bits import in_eight_bits
 from neuralart.modules.painter import compose
 from neuralart.pictures import Pixels
+from neuralart.processor import faster_precisions
 from neuralart.specs import RGB, Generator
 from neuralart.symbols.folded import folded_chain
 from neuralart.symbols.generator import NORM_EPSILON, Norms
@@ -120,7 +121,7 @@ class Brush:
                 f"--precision {precision}: only on the CPU, and for chains whose stages begin with a convolution of "
                 "stride 2 and end with one of stride 1; use float32"
             )
-        if precision == "bfloat16" and not has_bfloat16():
+        if precision == "bfloat16" and "bfloat16" not in faster_precisions():
             raise ConfigError(
                 "--precision bfloat16: this processor has no AVX512_BF16; use float32 or int8"
             )

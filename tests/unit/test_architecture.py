@@ -19,6 +19,7 @@ LADDER = [
         "frame",
         "tiles",
         "memory",
+        "processor",
         "files",
         "config",
         "cards",

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from test_chain import LITTLE, lively
 
-from neuralart.engine import has_bfloat16, mx
+from neuralart.engine import mx
 from neuralart.errors import ConfigError
 from neuralart.folding import can_fold, from_blocks, to_blocks
 from neuralart.images import Image, to_image, to_x
 from neuralart.model import load_model
 from neuralart.modules.brush import Brush, window_of
 from neuralart.modules.painter import Painter
+from neuralart.processor import faster_precisions
 from neuralart.shipped import find_model, shipped
 from neuralart.specs import GENERATORS, Generator, generator_from_dict
 from neuralart.tiles import chain_reach, framed_size, plan_tiles
@@ -157,7 +158,7 @@ def test_eight_bits_paint_nearly_the_same() -> None:
     assert 0 < (difference**2).mean() ** 0.5 < 8
 
 
-@pytest.mark.skipif(not has_bfloat16(), reason="this processor has no bfloat16")
+@pytest.mark.skipif("bfloat16" not in faster_precisions(), reason="this processor has no bfloat16")
 @pytest.mark.parametrize("kinds", ["conv,deconv", "conv-fast,deconv-fast"])
 def test_bfloat16_paints_nearly_the_same(kinds: str) -> None:
     specs = [GENERATORS[kind] for kind in kinds.split(",")]
@@ -179,7 +180,7 @@ def test_other_precisions_need_a_chain_that_folds(precision: str) -> None:
 
 
 def test_bfloat16_needs_a_processor_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neuralart.modules.brush.has_bfloat16", lambda: False)
+    monkeypatch.setattr("neuralart.modules.brush.faster_precisions", lambda: ["int8"])
     with pytest.raises(ConfigError, match="AVX512_BF16; use float32"):
         Brush([FOLDED], lively([FOLDED]), mx.cpu(), precision="bfloat16")
 

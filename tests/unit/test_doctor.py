@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neuralart import cuda
+from neuralart import cuda, processor
 from neuralart.cuda import Card, Driver, Loaded
 from neuralart.doctor import Facts, describe, notes, problems
 
@@ -28,6 +28,26 @@ def gpu_machine(**changes: Any) -> Facts:
         "gpus": 1,
     }
     return Facts(**{**good, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text, precisions",
+    [
+        ("flags\t\t: fpu avx2\n", []),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni\nbugs\t\t: avx512_bf16\n", ["int8"]),
+        ("flags\t\t: avx512_vnni avx512_bf16\n" * 2, ["bfloat16", "int8"]),
+        (None, []),
+    ],
+)
+def test_which_precisions_the_processor_is_made_for(
+    text: str | None, precisions: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "cpuinfo"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(processor, "CPUINFO", file)
+    assert processor.faster_precisions() == precisions
+    assert dict(describe(gpu_machine()))["precisions"] == ", ".join(["float32", *precisions])
 
 
 def test_a_machine_where_all_is_well() -> None:
