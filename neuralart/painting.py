@@ -99,6 +99,11 @@ class Painting:
             to_x(photo if size == (height, width) else resize(photo, size))
         )
 
+    def release(self) -> None:
+        """Give the memory of the graphs back; the next painting gets it anew."""
+        self._painter.release()
+        self._brush.release()
+
     def paint(self, photo: Pixels, statistics: Arrays | None = None) -> Pixels:
         """The painting of a photo, on its own statistics unless others are given.
 

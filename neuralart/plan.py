@@ -156,10 +156,16 @@ def _seconds(photo: _Photo, plan: Plan, painting: Painting, suffix: str, quality
     paint = functools.partial(painting.paint, pixels, statistics)
     _, first = _timed(paint)
     painted, again = _timed(paint)
-    windows = plan.multiply_adds / painting.plan(*pixels.shape[:2]).multiply_adds
+    painting.release()
+    _, anew = _timed(
+        paint
+    )  # in memory that must be got from the system, as a picture's first window is
+    small = painting.plan(*pixels.shape[:2])
+    windows = plan.multiply_adds / small.multiply_adds
+    memory = math.prod(plan.tile) / math.prod(small.tile) * max(0.0, anew - again)
     grows = height * width / math.prod(painted.shape[:2])
     writing = grows * _writing(painted, photo, suffix, quality)
-    return photo.reading + measuring + (first - again) + windows * again + writing
+    return photo.reading + measuring + max(0.0, first - anew) + memory + windows * again + writing
 
 
 def _writing(painted: Pixels, photo: _Photo, suffix: str, quality: int) -> float:
