@@ -149,9 +149,8 @@ def chain_of(model: str | None) -> Any:
     if model:
         return load_model(find_model(model))
     specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
-    noise = np.random.default_rng(0).integers(
-        0, 256, (96, 96, 3), np.uint8
-    )  # int8 needs a painting
+    # int8 finds its ranges on a painting.
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     return Model(specs, initial_params(specs, 0), {}, {}, encode_image(noise, ".png"))
 
 

@@ -156,10 +156,9 @@ def _seconds(photo: _Photo, plan: Plan, painting: Painting, suffix: str, quality
     paint = functools.partial(painting.paint, pixels, statistics)
     _, first = _timed(paint)
     painted, again = _timed(paint)
+    # A picture's first window is painted in memory that must be got from the system.
     painting.release()
-    _, anew = _timed(
-        paint
-    )  # in memory that must be got from the system, as a picture's first window is
+    _, anew = _timed(paint)
     small = painting.plan(*pixels.shape[:2])
     windows = plan.multiply_adds / small.multiply_adds
     memory = math.prod(plan.tile) / math.prod(small.tile) * max(0.0, anew - again)

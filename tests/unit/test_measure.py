@@ -20,6 +20,7 @@ from neuralart.measure import (
     checkerboard,
     iterations_to_reach,
     mean_losses,
+    psnr,
 )
 from neuralart.model import load_model
 from neuralart.modules import painter as painter_module
@@ -93,3 +94,10 @@ def test_adam_is_kingma_and_bas(tiny_features: Features) -> None:
     sure = abs(d_x) > 1e-3 * abs(d_x).max()
     np.testing.assert_allclose(moved[sure], -2 * np.sign(d_x[sure]), rtol=1e-3)
     assert steps[-1][0]["total"] < 0.7 * steps[0][0]["total"]
+
+
+def test_decibels_between_pictures() -> None:
+    picture_, other = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
+    assert psnr(picture_, picture_) == float("inf")
+    assert psnr(picture_, other) == psnr(other, picture_) == pytest.approx(0)
+    assert psnr(picture_ + 1, picture_) == pytest.approx(48.13, abs=0.01)
