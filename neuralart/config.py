@@ -296,7 +296,7 @@ class StylizeConfig:
     )
     max_memory: str | None = option(
         None,
-        help="Memory to paint with, beside the picture itself: 1GB; by default half of what is free.",
+        help="Memory to paint with, beside the picture itself: 1GB; by default half of what is free, 2GB at most.",
         unit="SIZE",
     )
     tile: int | None = option(

@@ -1,7 +1,7 @@
 """``neuralart plan``: what painting a picture will take, before it is painted.
 
 Memory is reckoned from the chain's layers and the windows (see `tiles`); time is measured on a piece of
-the picture, with the same model and threads, and scaled by the multiply-adds.
+the picture, with the same model and threads, and scaled by the multiply-adds; that of getting memory, by the bytes.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import mmap
 import os
 import re
 import time
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 # Edge of the piece that is painted to take the time; larger ones are a little slower for each pixel.
 SAMPLE_PX = 704
+
+# Of new memory, at most so much is got to take the time.
+PROBED_BYTES = 1_000_000_000
 
 # Of a decoder for each pixel, beside the pixels: Pillow's own picture has four.
 CODEC_SAMPLES = 4
@@ -156,15 +160,24 @@ def _seconds(photo: _Photo, plan: Plan, painting: Painting, suffix: str, quality
     paint = functools.partial(painting.paint, pixels, statistics)
     _, first = _timed(paint)
     painted, again = _timed(paint)
-    # A picture's first window is painted in memory that must be got from the system.
-    painting.release()
-    _, anew = _timed(paint)
     small = painting.plan(*pixels.shape[:2])
     windows = plan.multiply_adds / small.multiply_adds
-    memory = math.prod(plan.tile) / math.prod(small.tile) * max(0.0, anew - again)
+    memory = _getting_memory(plan.working_memory - small.working_memory)
     grows = height * width / math.prod(painted.shape[:2])
     writing = grows * _writing(painted, photo, suffix, quality)
-    return photo.reading + measuring + max(0.0, first - anew) + memory + windows * again + writing
+    return photo.reading + measuring + (first - again) + windows * again + memory + writing
+
+
+def _getting_memory(size: int) -> float:
+    """Seconds for so many bytes that the system has not given yet: on a virtual machine up to 2 a gigabyte."""
+    if size <= 0:
+        return 0.0
+    probed = min(size, PROBED_BYTES)
+    with mmap.mmap(-1, probed) as memory:
+        begin = time.perf_counter()
+        for page in range(0, probed, mmap.PAGESIZE):
+            memory[page] = 1
+        return (time.perf_counter() - begin) * size / probed
 
 
 def _writing(painted: Pixels, photo: _Photo, suffix: str, quality: int) -> float:

@@ -148,10 +148,6 @@ class Brush:
             kept,
         )
 
-    def release(self) -> None:
-        """Give the memory that the last painting left for the next one back."""
-        self._module = None
-
     def paint(self, image: Pixels, statistics: Arrays, plan: Plan) -> Pixels:
         """The painting of a picture, window by window.
 

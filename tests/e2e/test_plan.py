@@ -65,12 +65,24 @@ def test_time_is_scaled_from_a_piece(run_dir: Path, monkeypatch: pytest.MonkeyPa
         return work(), 1.0
 
     monkeypatch.setattr(plan, "_timed", timed)
+    monkeypatch.setattr(plan, "_getting_memory", lambda size: size / 1e6)
     config = StylizeConfig(model=str(run_dir))
     piece, whole = (plan.estimate(size, config) for size in ("64x64", "128x256"))
     assert piece.seconds == 3  # reading, statistics and painting at once, writing
     painting = whole.plan.multiply_adds / piece.plan.multiply_adds
     assert painting == (128 + 64) * (256 + 64) / (64 + 64) ** 2  # with the frame of 32
-    assert math.isclose(whole.seconds, 8 + 1 + painting + 8)
+    memory = (whole.plan.working_memory - piece.plan.working_memory) / 1e6
+    assert memory > 0
+    assert math.isclose(whole.seconds, 8 + 1 + painting + memory + 8)
+
+
+def test_getting_memory_is_timed_on_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan._getting_memory(-1) == plan._getting_memory(0) == 0
+    monkeypatch.setattr(plan, "PROBED_BYTES", 5000)
+    clock = iter(range(10))
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
+    assert plan._getting_memory(4000) == 1
+    assert plan._getting_memory(20_000) == 4
 
 
 def test_what_cannot_be_planned(run_dir: Path, tmp_path: Path) -> None:
