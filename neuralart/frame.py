@@ -2,7 +2,7 @@
 
 Zeros pad the convolutions and show a chain where the picture ends, through all its layers. A chain that learns
 in no frame, or always in the same one, puts next to the end what the whole picture lacks of the style; painted
-in another frame its pictures lack it, painted in that one they are marked (docs/experiments.md, section 9).
+in another frame its pictures lack it, painted in that one they are marked (docs/experiments.md, sections 9 and 10).
 """
 
 from __future__ import annotations

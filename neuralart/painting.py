@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from neuralart.files import Arrays
-from neuralart.frame import FRAME_PX
+from neuralart.frame import PAINTING_FRAME
 from neuralart.images import decode_image, resize, to_pixels, to_x
 from neuralart.memory import free_memory, parse_memory
 from neuralart.model import Model
@@ -20,8 +20,8 @@ CALIBRATED_PIXELS = 30_000
 # Of the memory that is free, this much is taken for painting unless --max-memory says otherwise.
 SHARE_OF_MEMORY = 0.5
 
-# And no more than this: with the overlaps of the windows that it makes of 12 megapixels goes a tenth more computing, and
-# getting twice the memory from the system takes as long, on a virtual machine far longer.
+# And no more than this: of 12 megapixels it makes windows whose overlaps cost the fast chain 6% more computing and the
+# default one 21%, and getting the memory for the whole at once took a virtual machine longer (docs/benchmarks.md).
 DEFAULT_BYTES = 2_000_000_000
 
 
@@ -84,7 +84,7 @@ class Painting:
         one is in float32 whatever the precision: no other is faster than measuring and painting.
         Of edges that are no multiples of the strides, a window has more frame than what is measured."""
         height, width = plan.height, plan.width
-        whole = plan.tile == (height + 2 * FRAME_PX, width + 2 * FRAME_PX)
+        whole = plan.tile == PAINTING_FRAME.size(height, width)
         small = self.measured_size(height, width) == (height, width)
         return whole and small and not self._mixes
 

@@ -174,10 +174,13 @@ def _getting_memory(size: int) -> float:
         return 0.0
     probed = min(size, PROBED_BYTES)
     with mmap.mmap(-1, probed) as memory:
-        begin = time.perf_counter()
-        for page in range(0, probed, mmap.PAGESIZE):
-            memory[page] = 1
-        return (time.perf_counter() - begin) * size / probed
+
+        def touch() -> None:
+            for page in range(0, probed, mmap.PAGESIZE):
+                memory[page] = 1
+
+        _, seconds = _timed(touch)
+    return seconds * size / probed
 
 
 def _writing(painted: Pixels, photo: _Photo, suffix: str, quality: int) -> float:

@@ -205,15 +205,10 @@ class Training:
         while self.state.step < phase.steps:
             position, mine = next(photos)
             rate = phase.rate_at(self.state.step) * self.state.rate_scale
+            chain.frame = learning_frame(self.config.seed, position)
             try:
                 outcome = take_step(
-                    self.perceptual,
-                    chain,
-                    mine,
-                    self._scored(phase),
-                    self.cluster,
-                    self.batch,
-                    learning_frame(self.config.seed, position),
+                    self.perceptual, chain, mine, self._scored(phase), self.cluster, self.batch
                 )
                 if not outcome.finite:
                     raise _NotFiniteError

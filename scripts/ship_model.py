@@ -36,13 +36,14 @@ def nearness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
     """Decibels between the paintings of each precision and those of float32, of the photos kept out."""
     squares = [square for _, square in photos.squares(320, held_out=True, count=20)]
     exact = Painting(model, mx.cpu(), len(model.specs))
-    statistics = [exact.measure(square) for square in squares]
+    measured = [(square, exact.measure(square)) for square in squares]
+    paintings = [exact.paint(*photo) for photo in measured]
     near = {}
     for precision in faster_precisions():
         other = Painting(model, mx.cpu(), len(model.specs), precision=precision)
         decibels = [
-            psnr(other.paint(*photo), exact.paint(*photo))
-            for photo in zip(squares, statistics, strict=True)
+            psnr(other.paint(*photo), painting)
+            for photo, painting in zip(measured, paintings, strict=True)
         ]
         near[precision] = {"mean": round(mean(decibels), 1), "worst": round(min(decibels), 1)}
     return near
@@ -77,8 +78,12 @@ def main() -> None:
         result = evaluate(str(half), config)
         photos = Photos(config.data, record["crop"], record["seed"], record["holdout"])
         near = nearness(load_model(half), photos)
-    options_there = without_folders(model.card["options"])
-    card = {**model.card, "options": options_there, "held_out": result, "precisions": near}
+    card = {
+        **model.card,
+        "options": without_folders(model.card["options"]),
+        "held_out": result,
+        "precisions": near,
+    }
     path = MODELS / f"{options.name}{SUFFIX}"
     MODELS.mkdir(exist_ok=True)
     dataclasses.replace(model, card=card, painting=painting).save(path, half=True)

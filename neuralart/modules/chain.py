@@ -157,7 +157,7 @@ class Chain:
     """The stages ``g0 .. g{n-1}``, of which ``trained`` learn and the others stay as they are.
 
     Shape of every x: (devices, 3, edge, edge), a photo on each device, where instance statistics are its own;
-    inside it goes in a ``frame``. ``context`` is one device or a list. Parameters go in and out as
+    inside it goes in a ``frame``, which may be set to another one as large before `forward`. ``context`` is one device or a list. Parameters go in and out as
     arrays by name (``g0_conv0_weight``). With ``share_weights`` all stages are one generator that paints again and again, and its parameters are
     ``g0_``'s.
 
@@ -209,9 +209,8 @@ class Chain:
         """The stages that hold an optimiser."""
         return self.stages[:1] if self.share_weights else [self.stages[k] for k in self.trained]
 
-    def forward(self, x0: X, frame: Frame | None = None) -> list[X]:
-        """x1 .. xk, the output of every stage; ``frame`` is another one from now on, as large."""
-        self.frame = frame or self.frame
+    def forward(self, x0: X) -> list[X]:
+        """x1 .. xk, the output of every stage."""
         x, xs = self.frame.around(x0), []
         for stage in self.stages:
             x = stage.forward(x)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuralart.frame import Frame
 from neuralart.images import X
 from neuralart.modules.chain import Chain
 from neuralart.modules.cluster import Cluster
@@ -33,15 +32,11 @@ class Outcome:
 
 
 def batch_gradients(
-    perceptual: Perceptual,
-    chain: Chain,
-    photos: X,
-    scored: Collection[int],
-    frame: Frame | None = None,
+    perceptual: Perceptual, chain: Chain, photos: X, scored: Collection[int]
 ) -> tuple[Losses, int]:
     """Leave the gradients of this worker's photos in the chain, as many photos at a time as there are devices.
 
-    Shape:   photos (N, 3, edge, edge), N a multiple of the devices; in a ``frame`` instead of the one before
+    Shape:   photos (N, 3, edge, edge), N a multiple of the devices
     Returns the sums of the losses of the ``scored`` stages, and how many pictures are not finite.
     """
     sums: Losses = {k: {} for k in sorted(scored)}
@@ -49,7 +44,7 @@ def batch_gradients(
     for begin in range(0, len(photos), chain.devices):
         x0 = photos[begin : begin + chain.devices]
         perceptual.set_content(x0)
-        xs = chain.forward(x0, frame)
+        xs = chain.forward(x0)
         gradients = {}
         for k, losses in sums.items():
             rows, d_x = perceptual.score_each(xs[k])
@@ -73,13 +68,12 @@ def take_step(
     scored: Collection[int],
     cluster: Cluster,
     batch: int,
-    frame: Frame | None = None,
 ) -> Outcome:
     """Gradients and mean losses of a batch, of which ``photos`` are this worker's part.
 
     Raises PeersGoneError.
     """
-    sums, not_finite = batch_gradients(perceptual, chain, photos, scored, frame)
+    sums, not_finite = batch_gradients(perceptual, chain, photos, scored)
     numbers = [float(not_finite), float(bool(cluster.interrupts))]
     numbers += [value for losses in sums.values() for value in losses.values()]
     total = cluster.sum_numbers(f"numbers{len(numbers)}", np.array(numbers)).tolist()

@@ -323,7 +323,8 @@ def test_a_chain_goes_back_through_the_frame_of_its_step() -> None:
     chain = chain_of([LITTLE], lively([LITTLE]))
     x, frame = picture(), Frame(1, 63, 40, 24)
     d = np.random.default_rng(0).standard_normal(x.shape, dtype=np.float32)
-    chain.forward(x, frame)
+    chain.frame = frame
+    chain.forward(x)
     chain.backward([d])
     name = f"g0_{LITTLE.layers[-1].name}_bias"
     got = chain.stages[0].gradients()[name][0].asnumpy()
@@ -332,7 +333,8 @@ def test_a_chain_goes_back_through_the_frame_of_its_step() -> None:
         for shift in (0.01, -0.01):
             params = lively([LITTLE])
             params[name][channel] += shift
-            sums.append(float((chain_of([LITTLE], params).forward(x, frame)[0] * d).sum()))
+            shifted = chain_of([LITTLE], params, frame=frame)
+            sums.append(float((shifted.forward(x)[0] * d).sum()))
         assert got[channel] == pytest.approx((sums[0] - sums[1]) / 0.02, rel=0.02, abs=1)
 
 
