@@ -290,8 +290,8 @@ class StylizeConfig:
     )
     precision: str = option(
         "float32",
-        help="Numbers to paint with: bfloat16 is faster on a CPU with AVX512_BF16, int8 on one with VNNI, and "
-        "both make nearly the same picture.",
+        help="Numbers to paint with: bfloat16 is faster on a CPU with AVX512_BF16 or AMX, int8 on one with VNNI, "
+        "and both make nearly the same picture.",
         choices=("float32", "bfloat16", "int8"),
     )
     max_memory: str | None = option(

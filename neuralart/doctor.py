@@ -12,7 +12,7 @@ from typing import Any
 
 from neuralart import __version__, cuda
 from neuralart.errors import EngineError
-from neuralart.processor import faster_precisions
+from neuralart.processor import faster_precisions, may_use_amx
 
 # What both flavours of MXNet's wheel need of the system, and Debian's package of it.
 SYSTEM_LIBRARIES = {"libgomp.so.1": "libgomp1", "libquadmath.so.0": "libquadmath0"}
@@ -75,6 +75,7 @@ def describe(facts: Facts) -> Iterator[tuple[str, str]]:
     cores = len(os.sched_getaffinity(0))
     yield "threads", f"{os.environ.get('OMP_NUM_THREADS', cores)} compute; {cores} cores are ours"
     yield "precisions", ", ".join(["float32", *faster_precisions()])
+    yield "AMX", "in use" if may_use_amx() else "none"
     for name in SYSTEM_LIBRARIES:
         yield name, "missing" if name in facts.missing else "found"
     for loaded in facts.libraries:

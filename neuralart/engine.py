@@ -23,12 +23,16 @@ import numpy as np
 
 from neuralart import cuda
 from neuralart.errors import ConfigError, EngineError
+from neuralart.processor import may_use_amx
 
 # MXNet takes half of the cores unless told; a run of other picture sizes fills oneDNN's cache of
 # 1024 primitives with hundreds of megabytes; each bind writes a line to stderr.
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
 os.environ.setdefault("DNNL_PRIMITIVE_CACHE_CAPACITY", "64")
+# oneDNN 2.4 uses AMX only if told, and then without asking Linux, which ends a process that did not.
+if may_use_amx():
+    os.environ.setdefault("DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX")
 
 
 def _import_mxnet() -> Any:

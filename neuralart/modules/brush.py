@@ -123,7 +123,7 @@ class Brush:
             )
         if precision == "bfloat16" and "bfloat16" not in faster_precisions():
             raise ConfigError(
-                "--precision bfloat16: this processor has no AVX512_BF16; use float32 or int8"
+                "--precision bfloat16: this processor has neither AVX512_BF16 nor AMX; use float32 or int8"
             )
         self._symbol: Any = None
         self._module: Any = None

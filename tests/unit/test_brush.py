@@ -181,7 +181,7 @@ def test_other_precisions_need_a_chain_that_folds(precision: str) -> None:
 
 def test_bfloat16_needs_a_processor_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neuralart.modules.brush.faster_precisions", lambda: ["int8"])
-    with pytest.raises(ConfigError, match="AVX512_BF16; use float32"):
+    with pytest.raises(ConfigError, match="nor AMX; use float32"):
         Brush([FOLDED], lively([FOLDED]), mx.cpu(), precision="bfloat16")
 
 

@@ -50,6 +50,29 @@ def test_which_precisions_the_processor_is_made_for(
     assert dict(describe(gpu_machine()))["precisions"] == ", ".join(["float32", *precisions])
 
 
+@pytest.mark.parametrize(
+    "flags, answer, used",
+    [("amx_bf16 amx_tile", 0, True), ("amx_bf16 amx_tile", -1, False), ("avx512_bf16", 0, False)],
+)
+def test_amx_is_for_processes_that_linux_lets(
+    flags: str, answer: int, used: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Library:
+        def syscall(self, *numbers: int) -> int:
+            assert numbers == (158, 0x1023, 18)
+            return answer
+
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(processor, "CPUINFO", file)
+    monkeypatch.setattr(processor.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(processor.ctypes, "CDLL", lambda name: Library())
+    assert processor.may_use_amx() is used
+    assert dict(describe(gpu_machine()))["AMX"] == ("in use" if used else "none")
+    monkeypatch.setattr(processor.platform, "machine", lambda: "aarch64")
+    assert not processor.may_use_amx()
+
+
 def test_a_machine_where_all_is_well() -> None:
     assert problems(gpu_machine()) == [] == problems(Facts([cuda.FOR_CPU], mxnet="1.9.1"))
     rows = dict(describe(gpu_machine()))
