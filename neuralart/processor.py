@@ -40,4 +40,5 @@ def may_use_amx() -> bool:
     """
     if platform.machine() != "x86_64" or "amx_bf16" not in _flags():
         return False
-    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XTILEDATA) == 0
+    answer: int = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XTILEDATA)
+    return answer == 0

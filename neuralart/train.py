@@ -58,6 +58,7 @@ from neuralart.team import batch_places, check_alike, leaders, own_folder, share
 log = logging.getLogger(__name__)
 
 JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experiments.md)
+EARLIER = 0.3  # what an earlier stage's loss counts in the joint steps beside the last one's
 MOST_ROLLBACKS = 3
 THUMBNAIL_PX = 96
 TIMED_STEPS = 4
@@ -176,17 +177,17 @@ class Training:
         chain.set_optimiser_arrays(self.optimiser, self.state.step)
         return chain
 
-    def _scored(self, phase: Phase) -> set[int]:
-        """The stages whose output counts in this step.
+    def _scored(self, phase: Phase) -> dict[int, float]:
+        """The stages whose output counts in this step, and what it counts.
 
         In the joint steps those are the last and one before it, by lot: a score costs more than a
         generator, and that one keeps the earlier stages paintings (deep supervision, Lee et al. 2015).
         """
         if phase.name != JOINT:
-            return set(phase.trained)
+            return dict.fromkeys(phase.trained, 1.0)
         *earlier, last = phase.trained
         lot = np.random.default_rng([self.config.seed, self.state.step])
-        return {int(lot.choice(earlier)), last}
+        return {int(lot.choice(earlier)): EARLIER, last: 1.0}
 
     def learn(self, phase: Phase, progress: Progress, interrupts: list[int]) -> None:
         """Train the phase's stages from where the state stands to the phase's end."""

@@ -68,7 +68,7 @@ class Stage:
         batch: int,
     ) -> None:
         self.module = mx.mod.Module(
-            generator(mx.sym.Variable("x"), spec, name),
+            generator(mx.sym.Variable("x"), spec, name, learns=True),
             data_names=["x"],
             label_names=None,
             context=list(contexts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,12 @@ class Outcome:
 
 
 def batch_gradients(
-    perceptual: Perceptual, chain: Chain, photos: X, scored: Collection[int]
+    perceptual: Perceptual, chain: Chain, photos: X, scored: Mapping[int, float]
 ) -> tuple[Losses, int]:
     """Leave the gradients of this worker's photos in the chain, as many photos at a time as there are devices.
 
     Shape:   photos (N, 3, edge, edge), N a multiple of the devices
-    Returns the sums of the losses of the ``scored`` stages, and how many pictures are not finite.
+    ``scored`` says by stage what the loss of its output counts. Returns the sums of the losses of the ``scored`` stages, and how many pictures are not finite.
     """
     sums: Losses = {k: {} for k in sorted(scored)}
     not_finite = 0
@@ -52,7 +52,8 @@ def batch_gradients(
             finite = np.isfinite(totals) & np.isfinite(d_x).all(axis=(1, 2, 3))
             not_finite += int((~finite).sum())
             # The gradient of the logarithm.
-            gradients[k] = d_x / (totals + np.float32(TINY_LOSS))[:, None, None, None]
+            counts = scored[k] / (totals + np.float32(TINY_LOSS))
+            gradients[k] = d_x * counts[:, None, None, None]
             for row in rows:
                 for name, value in row.items():
                     losses[name] = losses.get(name, 0.0) + value
@@ -65,7 +66,7 @@ def take_step(
     perceptual: Perceptual,
     chain: Chain,
     photos: X,
-    scored: Collection[int],
+    scored: Mapping[int, float],
     cluster: Cluster,
     batch: int,
 ) -> Outcome:

