@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 X = npt.NDArray[np.float32]
+"""Pictures as the nets see them; `neuralart.images`, which brings in cv2, says how they come about."""
 
 FRAME_PX = 32
 """At each edge, in painting."""

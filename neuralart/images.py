@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart.encode import DEFAULT_QUALITY, encode_picture, write_picture
+from neuralart.frame import X as X
 from neuralart.pictures import Picture, PictureFile, Pixels, to_8_bits
 
 cv2.setNumThreads(1)  # photos are decoded side by side, and the other cores compute
 
 Image = npt.NDArray[np.uint8]
-X = npt.NDArray[np.float32]
 
 # Mean RGB of ImageNet, 0..255: what the VGG nets of 2014 subtract, and so the 2016 generators.
 PIXEL_MEAN = np.array([123.68, 116.779, 103.939], dtype=np.float32)

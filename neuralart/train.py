@@ -18,6 +18,7 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experimen
 EARLIER = 0.3  # what an earlier stage's loss counts in the joint steps beside the last one's
 MOST_ROLLBACKS = 3
 THUMBNAIL_PX = 96
-TIMED_STEPS = 4
+TIMED_STEPS = 5
 TRAINING_SHARE = 0.92  # of --minutes; the rest is start, contact sheets and evaluation
 
 
@@ -150,17 +151,19 @@ class Training:
         return max(1, int(each * (1 - JOINT_SHARE))), max(1, int(budget * JOINT_SHARE / joint))
 
     def seconds_per_step(self, phase: Phase, photos: X) -> float:
-        """Measured on `TIMED_STEPS` steps with these photos, which change nothing."""
+        """The median of `TIMED_STEPS` steps with these photos, which change nothing."""
         chain = self.chain(phase)
         scored = self._scored(phase)
         batch_gradients(self.perceptual, chain, photos, scored)  # the first one sets up memory
-        begin = time.perf_counter()
+        seconds = []
         for _ in range(TIMED_STEPS):
+            begin = time.perf_counter()
             batch_gradients(self.perceptual, chain, photos, scored)
             if self.cluster.workers == 1:  # others are not timing
                 chain.update(0.0)
-        engine.settle()
-        return (time.perf_counter() - begin) / TIMED_STEPS
+            engine.settle()
+            seconds.append(time.perf_counter() - begin)
+        return median(seconds)
 
     def chain(self, phase: Phase) -> Chain:
         chain = Chain(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -172,6 +174,25 @@ def test_a_learned_residual_starts_where_the_specification_says() -> None:
     params = initial_params([LITTLE], 0)
     a = 1 / (1 + np.exp(-params["g0_residual"]))
     assert a == pytest.approx(LITTLE.residual)
+
+
+@pytest.mark.parametrize("learn_residual", [True, False])
+def test_the_graph_that_learns_has_the_same_output_and_gradients(learn_residual: bool) -> None:
+    spec = dataclasses.replace(LITTLE, learn_residual=learn_residual)
+    arrays = {**lively([spec]), "x": picture()}
+    found = []
+    for learns in (False, True):
+        symbol = generator(mx.sym.Variable("x"), spec, "g0_", learns=learns)
+        executor = symbol.simple_bind(mx.cpu(), x=arrays["x"].shape)
+        for name, array in arrays.items():
+            executor.arg_dict[name][:] = array
+        executor.forward(is_train=True)
+        executor.backward([mx.nd.array(picture(1))])
+        found.append({"output": executor.outputs[0], **executor.grad_dict})
+    plain, learning = ({k: v.asnumpy() for k, v in one.items()} for one in found)
+    assert learning.keys() == plain.keys() >= {"output", "x", "g0_conv0_weight"}
+    for name, want in plain.items():
+        np.testing.assert_allclose(learning[name], want, rtol=1e-4, atol=1e-5 * abs(want).max())
 
 
 def test_a_norm_is_instance_normalisation() -> None:
