@@ -38,7 +38,7 @@ def main() -> None:
     config = TrainConfig(style="", data="")
     specs = config.specs()
     phase = plan(config, 1, 1)[-1]  # all stages together, the longest step
-    scored = phase.trained[-2:]
+    scored = dict.fromkeys(phase.trained[-2:], 1.0)
     features = load_features(options.features)
     photos = np.random.default_rng(0).normal(0, 50, (BATCH, 3, EDGE_PX, EDGE_PX))
     photos = photos.astype(np.float32)

@@ -37,7 +37,8 @@ def batch_gradients(
     """Leave the gradients of this worker's photos in the chain, as many photos at a time as there are devices.
 
     Shape:   photos (N, 3, edge, edge), N a multiple of the devices
-    ``scored`` says by stage what the loss of its output counts. Returns the sums of the losses of the ``scored`` stages, and how many pictures are not finite.
+    ``scored`` says what the loss of each stage's output counts. Returns the sums of those losses, as they are,
+    and how many pictures are not finite.
     """
     sums: Losses = {k: {} for k in sorted(scored)}
     not_finite = 0

@@ -17,7 +17,7 @@ from neuralart.images import X, to_x
 from neuralart.modules.chain import Chain, initial_params
 from neuralart.modules.cluster import Cluster
 from neuralart.modules.perceptual import LossWeights, Perceptual
-from neuralart.modules.step import take_step
+from neuralart.modules.step import batch_gradients, take_step
 from neuralart.specs import generator_from_dict
 
 STEPS = 20
@@ -54,7 +54,7 @@ def trained(features: Features, device: str, kvstore: str = "local", **more: obj
     params = initial_params(specs, 0, share_weights=shared)
     chain = Chain(specs, params, [0, 1], 32, contexts, batch=BATCH, add_up=cluster.sum, **more)  # type: ignore[arg-type]
     for step in range(STEPS):
-        outcome = take_step(perceptual, chain, photos(step), [0, 1], cluster, BATCH)
+        outcome = take_step(perceptual, chain, photos(step), {0: 1.0, 1: 1.0}, cluster, BATCH)
         assert outcome.finite and not outcome.interrupted
         chain.update(RATE)
     return chain.params()
@@ -105,6 +105,23 @@ def test_statistics_are_of_each_photo_alone(tiny_features: Features) -> None:
         losses, d_one = perceptual.score(painted[i : i + 1])
         assert losses == rows[i]
         np.testing.assert_array_equal(d_one, d_x[i : i + 1])
+
+
+def test_a_stage_learns_as_much_as_its_loss_counts(tiny_features: Features) -> None:
+    specs, params = [LITTLE, LITTLE], initial_params([LITTLE, LITTLE], 0)
+    perceptual = Perceptual(tiny_features, LossWeights(), mx.cpu())
+    perceptual.set_style(to_x(picture(1000, 40, 40)))
+    found = []
+    for counts in (1.0, 0.25):
+        chain = Chain(specs, params, [0, 1], 32, mx.cpu())
+        losses, _ = batch_gradients(perceptual, chain, photos(0)[:1], {0: counts, 1: 1.0})
+        gradients = [stage.gradients() for stage in chain.stages]
+        weights = [gradient[f"g{k}_conv0_weight"][0] for k, gradient in enumerate(gradients)]
+        found.append((losses, [weight.asnumpy() for weight in weights]))
+    (losses, (first, second)), (same_losses, (quarter, same)) = found
+    assert losses == same_losses and set(losses) == {0, 1}
+    np.testing.assert_allclose(quarter, first / 4, rtol=1e-5)
+    np.testing.assert_array_equal(same, second)
 
 
 def test_names_of_devices() -> None:
