@@ -2,7 +2,7 @@
 
 OMP_NUM_THREADS=1 python benchmarks/devices.py
 
-Each device of a CPU computes with OMP_NUM_THREADS threads, so that two of them need twice the cores. Then what a
+Each device of a CPU computes with OMP_NUM_THREADS threads, and with more than one MXNet's OpenBLAS can wait forever. Then what a
 step adds up: bytes, and seconds by MXNet's kvstore.
 """
 

@@ -58,7 +58,7 @@ def _set_threads(threads: int | None) -> None:
 def train(**options: Any) -> None:
     """Learn the style of a painting on a folder of photos."""
     config = TrainConfig(**options, generators=generators_of_config())
-    _set_threads(config.threads)
+    _set_threads(config.threads_each())
     from neuralart.train import train as run
 
     if config.features == "random":

@@ -178,6 +178,21 @@ class TrainConfig:
     def run_folder(self) -> Path:
         return self.out or Path("runs") / self.style.stem
 
+    def threads_each(self) -> int | None:
+        """Threads of each device, None for the default; of several CPU devices one. Raises ConfigError for more.
+
+        Hazard:  matrix products of two devices at once, with more threads each, wait for each other without end in
+                 the OpenBLAS of MXNet 1.9.1.
+        """
+        if not re.match(r"cpu:.*,", self.device):
+            return self.threads
+        if self.threads not in (None, 1):
+            raise ConfigError(
+                f"--threads {self.threads}: each of several CPU devices computes with one thread; "
+                "name more devices in --device, or one and any --threads"
+            )
+        return 1
+
     def specs(self) -> list[Generator]:
         """The specifications of the chain. Raises ConfigError for an unknown kind."""
         known = {**GENERATORS, **self.generators}

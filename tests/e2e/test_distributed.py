@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import run_cli
 
+from neuralart.config import TrainConfig
 from neuralart.errors import ConfigError
 from neuralart.launch import read_hosts
 from neuralart.model import load_model
@@ -170,3 +171,19 @@ def test_host_files(tmp_path: Path) -> None:
 def test_a_batch_that_does_not_share_out(train_arguments: list[object], tmp_path: Path) -> None:
     result = run_cli(*train_arguments, "--out", tmp_path / "r", "--device", "cpu:0,1", "--batch", 3)
     assert result.exit_code == 2 and "no multiple of the 2 devices" in result.stderr
+
+
+def test_several_devices_of_a_cpu_compute_with_a_thread_each(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
+    """With more, matrix products of two at once wait for each other without end."""
+
+    def threads(device: str, said: int | None = None) -> int | None:
+        return TrainConfig(style=Path(), data=Path(), device=device, threads=said).threads_each()
+
+    assert threads("cpu:0,1") == threads("cpu:0,1,2,3", 1) == 1
+    assert threads("cpu") is None and threads("gpu:0,1", 3) == threads("cpu:0", 3) == 3
+    more = ("--device", "cpu:0,1", "--threads", 2)
+    result = run_cli(*train_arguments, "--out", tmp_path / "r", *more)
+    assert result.exit_code == 2 and "--threads 2: each of several CPU devices" in result.stderr
+    assert not (tmp_path / "r").exists()
