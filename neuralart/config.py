@@ -184,7 +184,7 @@ class TrainConfig:
         Hazard:  matrix products of two devices at once, with more threads each, wait for each other without end in
                  the OpenBLAS of MXNet 1.9.1.
         """
-        if not re.match(r"cpu:.*,", self.device):
+        if not (self.device.startswith("cpu:") and "," in self.device):
             return self.threads
         if self.threads not in (None, 1):
             raise ConfigError(
