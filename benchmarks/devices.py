@@ -1,9 +1,11 @@
-"""Photos a second that training learns from on one device and on two, side by side in one run.
+"""How many photos a second training learns from on one device and on two, in turns in one run.
 
 OMP_NUM_THREADS=1 python benchmarks/devices.py
 
-Each device of a CPU computes with OMP_NUM_THREADS threads, and with more than one MXNet's OpenBLAS can wait forever. Then what a
-step adds up: bytes, and seconds by MXNet's kvstore.
+Then the gradients of a step: their bytes, and the seconds in which MXNet's kvstore adds them up.
+
+Each CPU device computes with OMP_NUM_THREADS threads. With more than one, MXNet's OpenBLAS can wait
+forever.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ import time
 
 import numpy as np
 
-from neuralart.config import TrainConfig
-from neuralart.engine import devices, mx, settle
-from neuralart.features import load_features
-from neuralart.modules.chain import Chain, initial_params
-from neuralart.modules.cluster import Cluster
-from neuralart.modules.perceptual import LossWeights, Perceptual
-from neuralart.modules.step import take_step
-from neuralart.schedule import plan
+from neuralart.chain.params import initial_params
+from neuralart.engine.devices import open_devices
+from neuralart.loss.features.store import load_features
+from neuralart.loss.objective import LossWeights
+from neuralart.loss.perceptual import Perceptual
+from neuralart.options.train import TrainConfig
+from neuralart.training.schedule import phases_of
+from neuralart.training.stages import Chain
+from neuralart.training.step import take_step
+from neuralart.training.workers.kvstore import Cluster
 
 EDGE_PX = 256
 BATCH = 2
@@ -37,19 +41,19 @@ def main() -> None:
 
     config = TrainConfig(style="", data="")
     specs = config.specs()
-    phase = plan(config, 1, 1)[-1]  # all stages together, the longest step
+    phase = phases_of(config, 1, 1)[-1]  # all stages together, the longest step
     scored = dict.fromkeys(phase.trained[-2:], 1.0)
     features = load_features(options.features)
     photos = np.random.default_rng(0).normal(0, 50, (BATCH, 3, EDGE_PX, EDGE_PX))
     photos = photos.astype(np.float32)
     ways = {}
     for device in ("cpu", "cpu:0,1"):
-        contexts = devices(device)
-        perceptual = Perceptual(features, LossWeights(), contexts)
+        devices = open_devices(device)
+        perceptual = Perceptual(features, LossWeights(), devices)
         perceptual.set_style(photos[:1])
-        cluster = Cluster("local", len(contexts))
+        cluster = Cluster("local", len(devices))
         chain = Chain(
-            specs, initial_params(specs, 0), phase.trained, EDGE_PX, contexts,
+            specs, initial_params(specs, 0), phase.trained, EDGE_PX, devices,
             coupling=phase.coupling, batch=BATCH, add_up=cluster.sum,
         )  # fmt: skip
         ways[device] = (perceptual, chain, cluster)
@@ -59,7 +63,7 @@ def main() -> None:
             begin = time.perf_counter()
             take_step(perceptual, chain, photos, scored, cluster, BATCH)
             chain.update(1e-3)
-            settle()
+            chain.devices.settle()
             if turn:  # the first sets up memory
                 seconds[device].append(time.perf_counter() - begin)
     rates = {device: BATCH / statistics.median(times) for device, times in seconds.items()}
@@ -73,7 +77,7 @@ def main() -> None:
     for _ in range(20):
         begin = time.perf_counter()
         cluster.sum(gradients)
-        mx.nd.waitall()
+        chain.devices.settle()
         times.append(time.perf_counter() - begin)
     print(  # noqa: T201
         f"adding up {size / 1e6:.2f} MB in {len(gradients)} arrays: {1e3 * statistics.median(times):.1f} ms"

@@ -1,11 +1,14 @@
-"""How faithful and how fast a small VGG is, beside its teacher and the full VGG-19 topology, in one run.
+"""How faithful and how fast a small VGG is, beside its teacher and the full VGG-19, in one run.
 
-  python benchmarks/features.py --teacher vgg19.npz --data photos/ --style starry.jpg --style wave.jpg \\
-      --model runs/starry
+  python benchmarks/features.py --teacher vgg19.npz --data photos/ \\
+      --style starry.jpg --style wave.jpg --model runs/starry
 
-Faithful: the rank correlation (Spearman) of its style and content distances with the teacher's, on the 40
-photos that scripts/train_features.py keeps out, as they are and distorted, blurred, noisy, recoloured, and
-stylized by --model. Fast: seconds for losses and data gradient, the nets taking turns.
+Faithful: the rank correlation (Spearman) of its style and content distances with the teacher's, on
+the 40 photos that scripts/train_features.py keeps out. The photos are taken as they are, distorted,
+blurred, noisy, recoloured, and stylized by --model.
+
+Fast: seconds for the losses and the gradient by the picture, the nets taking turns. Of the full
+VGG-19, only the topology is there; its weights are random.
 """
 
 from __future__ import annotations
@@ -21,23 +24,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from neuralart.engine import mx
-from neuralart.features import Features, load_features, random_features
-from neuralart.images import (
-    Image,
-    contact_sheet,
-    read_image,
-    resize_shorter_edge,
-    to_image,
-    to_x,
-    write_image,
-)
-from neuralart.model import load_model
-from neuralart.modules.painter import Painter
-from neuralart.modules.perceptual import LossWeights, Perceptual
-from neuralart.photos import Photos
-from neuralart.pixels import adam
-from neuralart.shipped import find_model
+from neuralart.chain.model import load_model
+from neuralart.chain.reference import ReferencePainter
+from neuralart.chain.shipped import find_model
+from neuralart.engine.devices import open_device
+from neuralart.loss.features.store import Features, load_features, random_features
+from neuralart.loss.objective import LossWeights
+from neuralart.loss.perceptual import Perceptual
+from neuralart.measuring.descent import adam
+from neuralart.pictures.editing import contact_sheet, resize_shorter_edge
+from neuralart.pictures.photos.stream import Photos
+from neuralart.pictures.pixels import Image, to_image, to_x
+from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import write_image
 
 EDGE_PX = 256
 SEED, HELD_OUT = 11, 40  # as in scripts/train_features.py
@@ -46,8 +45,10 @@ ROUNDS = 12
 ITERATIONS = 200
 
 
-def versions(image: Image, painter: Painter | None, seed: int) -> Iterator[tuple[str, Image]]:
-    """(kind, picture): the photo, and what may become of it."""
+def versions(
+    image: Image, painter: ReferencePainter | None, seed: int
+) -> Iterator[tuple[str, Image]]:
+    """The photo and distorted versions of it, as (kind, picture)."""
     rng = np.random.default_rng([7, seed])
     yield "photo", image
     for sigma in (1, 3):
@@ -85,12 +86,12 @@ Distances = dict[str, dict[str, list[float]]]
 
 
 def distances(
-    features: Features, photos: Photos, styles: list[Path], painter: Painter | None
+    features: Features, photos: Photos, styles: list[Path], painter: ReferencePainter | None
 ) -> Distances:
-    """Style distances to every painting and content distance to the photo, by kind of picture."""
+    """Style distance to every style image, content distance to the photo, by kind of picture."""
     found: Distances = defaultdict(lambda: defaultdict(list))
     for style in styles:
-        loss = Perceptual(features, LossWeights(), mx.cpu())
+        loss = Perceptual(features, LossWeights(), open_device("cpu"))
         loss.set_style(to_x(resize_shorter_edge(read_image(style), EDGE_PX)))
         for seed, photo in enumerate(photos.held_out):
             loss.set_content(to_x(photo))
@@ -103,10 +104,11 @@ def distances(
 
 
 def seconds(nets: dict[str, Features], edge_px: int) -> dict[str, float]:
-    """Median seconds of a net for losses and gradient, all nets taking turns."""
+    """Median seconds of each net for the losses and the gradient, all nets taking turns."""
     x = np.random.default_rng(0).normal(0, 50, (1, 3, edge_px, edge_px)).astype(np.float32)
     losses = {
-        name: Perceptual(features, LossWeights(), mx.cpu()) for name, features in nets.items()
+        name: Perceptual(features, LossWeights(), open_device("cpu"))
+        for name, features in nets.items()
     }
     for loss in losses.values():
         loss.set_style(x)
@@ -122,8 +124,8 @@ def seconds(nets: dict[str, Features], edge_px: int) -> dict[str, float]:
 
 
 def optimise(features: Features, photo: Image, style: Image) -> Image:
-    """The photo after `ITERATIONS` steps of Adam on its pixels (Gatys et al. 2016, with Kingma and Ba's)."""
-    loss = Perceptual(features, LossWeights(), mx.cpu())
+    """The photo after `ITERATIONS` steps of Adam on its pixels (Gatys et al. 2016)."""
+    loss = Perceptual(features, LossWeights(), open_device("cpu"))
     loss.set_style(to_x(style))
     x = to_x(photo)
     loss.set_content(x)
@@ -152,7 +154,10 @@ def main() -> None:
 
     small, teacher = load_features(options.small), load_features(options.teacher)
     photos = Photos(options.data, EDGE_PX, SEED, HELD_OUT)
-    painter = load_model(find_model(options.model)).painter(mx.cpu()) if options.model else None
+    painter = None
+    if options.model:
+        model = load_model(find_model(options.model))
+        painter = ReferencePainter(model.specs, model.params, open_device("cpu"))
     got = distances(small, photos, options.styles, painter)
     want = distances(teacher, photos, options.styles, painter)
     kinds = list(got[f"style {options.styles[0].stem}"])

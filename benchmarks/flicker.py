@@ -1,10 +1,10 @@
-"""How much a painted video flickers, on statistics of each frame and on their average over time.
+"""How much a painted video flickers, on each frame's statistics and on their average over time.
 
 python benchmarks/flicker.py --model starry-night --photo photo.jpg
 
-A window pans over a photo by whole pixels. Where the window does not move against the photo, a painting that
-did not flicker would not change; the number is the mean difference of two frames there, in 0..255 units,
-beside that of the photo's own frames, which is 0.
+A crop pans over a photo by whole pixels; each crop is a frame. Two frames are compared where they
+show the same part of the photo. There the photo's own frames are equal, so any difference of the
+paintings is flicker. The number is its mean, in 0..255 units.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralart.engine import mx
-from neuralart.images import read_image, resize_shorter_edge
-from neuralart.model import load_model
-from neuralart.painting import Painting
-from neuralart.shipped import find_model
-from neuralart.video import Calm
+from neuralart.chain.model import load_model
+from neuralart.chain.shipped import find_model
+from neuralart.engine.devices import open_device
+from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.painting.video import SmoothedStatistics
+from neuralart.pictures.editing import resize_shorter_edge
+from neuralart.pictures.reading import read_image
 
 
 def main() -> None:
@@ -36,11 +37,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     model = load_model(find_model(options.model))
-    painting = Painting(model, mx.cpu(), len(model.specs))
+    painting = PhotoPainter(model, open_device("cpu"), len(model.specs))
     wide = resize_shorter_edge(read_image(Path(options.photo)), options.edge)
     width = wide.shape[1] - options.pan * (options.frames - 1)
     frames = [wide[:, options.pan * i :][:, :width] for i in range(options.frames)]
-    calm = Calm(painting, frames_per_second=25)
+    calm = SmoothedStatistics(painting, frames_per_second=25)
     edge = 2 * options.pan  # the frames' own borders are not compared
     for name, measure in (("each frame's statistics", painting.measure), ("averaged", calm)):
         painted = [painting.paint(frame, measure(frame)).astype(np.float32) for frame in frames]

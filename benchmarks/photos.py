@@ -1,9 +1,9 @@
-"""Photos a second, ready to learn on: from a folder, from records of it, and what training takes, in one run.
+"""How many photos a second a folder and records give, and how many training takes.
 
 python benchmarks/photos.py --data photos/ [--edge 416]
 
-Records are packed into a temporary folder first, which is timed too. MXNet's own ImageRecordIter stands beside
-ours: it resizes and crops, but without a scale of its own for each photo, and cannot begin at a step.
+Packing the records into a temporary folder is timed too. MXNet's own ImageRecordIter is measured
+for comparison: it resizes and crops, but has one scale for all photos and cannot start at a step.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralart.config import PackConfig
-from neuralart.engine import mx, settle
-from neuralart.features import load_features
-from neuralart.modules.chain import Chain, initial_params
-from neuralart.modules.perceptual import LossWeights, Perceptual
-from neuralart.pack import pack
-from neuralart.photos import DECODERS, Photos
-from neuralart.specs import GENERATORS
+from neuralart.chain.kinds import GENERATORS
+from neuralart.chain.params import initial_params
+from neuralart.engine.devices import open_device
+from neuralart.engine.door import mx, settle
+from neuralart.loss.features.store import load_features
+from neuralart.loss.objective import LossWeights
+from neuralart.loss.perceptual import Perceptual
+from neuralart.options.train import PackConfig
+from neuralart.pictures.photos.pack import pack
+from neuralart.pictures.photos.stream import DECODERS, Photos
+from neuralart.training.stages import Chain
 
 CROP_PX = 256
 COUNT = 400
@@ -33,7 +36,7 @@ KINDS = ("conv", "deconv", "deconv", "conv")
 
 
 def from_stream(data: Path) -> float:
-    """Photos a second that the stream of training makes when nothing else runs."""
+    """Photos a second that training's stream reads when nothing else runs."""
     with contextlib.closing(Photos(data, CROP_PX, 0, 0).stream(0)) as stream:
         next(stream)
         begin = time.perf_counter()
@@ -43,7 +46,7 @@ def from_stream(data: Path) -> float:
 
 
 def from_mxnet(records: Path) -> float:
-    """Photos a second that MXNet's reader makes, with as many threads."""
+    """Photos a second that MXNet's reader reads, with as many threads."""
     images = mx.io.ImageRecordIter(
         path_imgrec=str(records), data_shape=(3, CROP_PX, CROP_PX), batch_size=1, rand_crop=True,
         rand_mirror=True, resize=round(1.15 * CROP_PX), preprocess_threads=DECODERS, shuffle=True,
@@ -58,15 +61,15 @@ def from_mxnet(records: Path) -> float:
 
 
 def taken_by_training(features: str) -> float:
-    """Photos a second that the steps of the four stages take on average."""
+    """Photos a second that training learns from, on average over the steps of the four stages."""
     specs = [GENERATORS[kind] for kind in KINDS]
-    loss = Perceptual(load_features(features), LossWeights(), mx.cpu())
+    loss = Perceptual(load_features(features), LossWeights(), open_device("cpu"))
     x0 = np.random.default_rng(0).normal(0, 50, (1, 3, CROP_PX, CROP_PX)).astype(np.float32)
     loss.set_style(x0)
     params = initial_params(specs, 0)
     seconds = 0.0
     for stage in range(len(specs)):
-        chain = Chain(specs, params, [stage], CROP_PX, mx.cpu())
+        chain = Chain(specs, params, [stage], CROP_PX, open_device("cpu"))
         for step in range(STEPS + 1):
             if step == 1:
                 settle()

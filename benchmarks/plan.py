@@ -1,8 +1,9 @@
-"""What `neuralart plan` says against what `neuralart stylize` takes, each in a process of its own.
+"""Compares what `neuralart plan` predicts with what `neuralart stylize` takes.
 
     .venv/bin/python benchmarks/plan.py MODEL [WIDTHxHEIGHT ...]
 
-Memory is the largest resident size, time is from start to end. Run it on a quiet machine.
+Each runs in a process of its own. Memory is the largest resident size of the process, time is from
+its start to its end. Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralart.images import resize, write_image
+from neuralart.pictures.editing import resize
+from neuralart.pictures.writing import write_image
 
 SIZES = ("256x256", "1000x700", "1920x1080", "4000x3000")
 NEURALART = Path(sys.executable).with_name("neuralart")
 
 
 def photo(width: int, height: int) -> np.ndarray:
-    """Waves of many lengths with noise."""
+    """A made-up photo: smooth colours with noise."""
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (max(2, height // 40), max(2, width // 40), 3), dtype=np.uint8)
     image = resize(small, (height, width))
@@ -32,7 +34,7 @@ def photo(width: int, height: int) -> np.ndarray:
 
 
 def run(*words: object) -> tuple[str, float, float]:
-    """What it writes to stdout, its largest resident bytes, and its seconds."""
+    """Run neuralart; return its stdout, its largest resident bytes, and its seconds."""
     start = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen([str(NEURALART), *map(str, words)], stdout=out)

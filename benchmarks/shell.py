@@ -1,4 +1,4 @@
-"""One small photo painted from the shell, beside the time that importing MXNet takes, in turns.
+"""How long it takes to paint a small photo from the shell, beside importing MXNet, in turns.
 
 python benchmarks/shell.py
 """
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from neuralart.parity import COMPARED_PHOTO, PHOTOS
+from neuralart.exporting.parity import COMPARED_PHOTO, PHOTOS
 
 # numpy.bool is what MXNet 1.9.1 misses in numpy 1.24 and later.
 IMPORT = "import numpy; numpy.bool = bool; import mxnet"

@@ -1,10 +1,10 @@
-"""Train on packed photos for MINUTES and watch the process's resident memory: it must not grow.
+"""Trains on packed photos for MINUTES and watches the process's resident memory: it must not grow.
 
 python benchmarks/soak.py --style starry.jpg --data photos.rec --minutes 60
 python benchmarks/soak.py --pid 1234      # of a training that runs already
 
-The first fifth of the samples is left out, in which buffers fill; of the rest, the median of the last fifth is
-compared with that of the first. Epochs are many where the photos are few, which is the harder case.
+Compares the median of the last fifth of the samples with that of the second fifth; in the first
+fifth, buffers fill. Few photos mean many epochs, which is the harder case.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def resident_mb(pid: int) -> float | None:
 
 
 def watched(pid: int, minutes: float) -> list[float]:
-    """Samples in MB, until the time is over. Exits if the process ends before."""
+    """Samples in MB until the time is over. Exits if the process ends earlier."""
     samples: list[float] = []
     end = time.monotonic() + minutes * 60
     while time.monotonic() < end:
@@ -60,7 +60,7 @@ def main() -> None:
         samples = watched(options.pid, options.minutes)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            # One phase, so that no memory is set up later: the hundreds of steps of a stage, until it is told to stop.
+            # One phase that outlasts the test: a second phase would set up memory of its own.
             command = [sys.executable, "-m", "neuralart", "train", "--style", options.style, "--data", options.data,
                        "--out", f"{folder}/run", "--steps", 10**7, "--save-every", 100, "--sheet-every", 100, *more]  # fmt: skip
             process = subprocess.Popen([str(word) for word in command])

@@ -1,6 +1,8 @@
-"""Seconds of one training step of each stage at 256 px, beside losses and gradient alone, in one run.
+"""Seconds of one training step of each stage and of a joint step, beside losses and gradient alone.
 
-python benchmarks/step.py --features small
+python benchmarks/step.py --features small [--chain KIND,KIND,...]
+
+To compare with another commit, run both in turns: PYTHONPATH=WORKTREE python benchmarks/step.py
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ import time
 
 import numpy as np
 
-from neuralart.engine import mx, settle
-from neuralart.features import load_features
-from neuralart.modules.chain import Chain, initial_params
-from neuralart.modules.perceptual import LossWeights, Perceptual
-from neuralart.specs import GENERATORS
+from neuralart.chain.kinds import GENERATORS
+from neuralart.chain.params import initial_params
+from neuralart.engine.devices import open_device
+from neuralart.loss.features.store import load_features
+from neuralart.loss.objective import LossWeights
+from neuralart.loss.perceptual import Perceptual
+from neuralart.training.stages import Chain
+from neuralart.training.step import batch_gradients
 
 EDGE_PX = 256
 ROUNDS = 15
@@ -31,29 +36,41 @@ def main() -> None:
 
     kinds = options.chain.split(",")
     specs = [GENERATORS[kind] for kind in kinds]
-    loss = Perceptual(load_features(options.features), LossWeights(), mx.cpu())
-    x0 = np.random.default_rng(0).normal(0, 50, (1, 3, EDGE_PX, EDGE_PX)).astype(np.float32)
-    loss.set_style(x0)
+    devices = open_device("cpu")
+    loss = Perceptual(load_features(options.features), LossWeights(), devices)
+    photo = np.random.default_rng(0).normal(0, 50, (1, 3, EDGE_PX, EDGE_PX)).astype(np.float32)
+    loss.set_style(photo)
     params = initial_params(specs, 0)
-    chains = [Chain(specs, params, [k], EDGE_PX, mx.cpu()) for k in range(len(specs))]
-    steps: list[list[float]] = [[] for _ in specs]
+    last = len(specs) - 1
+    steps = {
+        f"step of stage {k + 1} ({kind})": (Chain(specs, params, [k], EDGE_PX, devices), {k: 1.0})
+        for k, kind in enumerate(kinds)
+    }
+    steps["joint step"] = (
+        Chain(specs, params, range(len(specs)), EDGE_PX, devices, coupling="through"),
+        {last - 1: 0.3, last: 1.0},
+    )
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     scores = []
-    for _ in range(ROUNDS):
-        for k, chain in enumerate(chains):
+    x0 = devices.put(photo)
+    loss.set_contents(x0)
+    for turn in range(ROUNDS + 1):
+        begin = time.perf_counter()
+        loss.score_batch(x0, log_weight=1.0)
+        devices.settle()
+        scores.append(time.perf_counter() - begin)
+        for name, (chain, scored) in steps.items():
             begin = time.perf_counter()
-            loss.set_content(x0)
-            x = chain.forward(x0)[-1]
-            scored = time.perf_counter()
-            _, d_x = loss.score(x)
-            scores.append(time.perf_counter() - scored)
-            chain.backward([d_x])
+            batch_gradients(loss, chain, photo, scored)
             chain.update(1e-3)
-            settle()
-            steps[k].append(time.perf_counter() - begin)
-    print(f"losses and gradient | {statistics.median(scores):.3f} s")  # noqa: T201
-    for k, (kind, times) in enumerate(zip(kinds, steps, strict=True), start=1):
-        ratio = statistics.median(times) / statistics.median(scores)
-        print(f"step of stage {k} ({kind}) | {statistics.median(times):.3f} s | {ratio:.2f} times")  # noqa: T201
+            devices.settle()
+            if turn:  # the first sets up memory
+                seconds[name].append(time.perf_counter() - begin)
+    score = statistics.median(scores[1:])
+    print(f"losses and gradient | {score:.3f} s")  # noqa: T201
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        print(f"{name} | {median:.3f} s | {median / score:.2f} times")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Painting beside what a user would pick instead: Johnson et al.'s network in other engines, in one run.
+"""Compares the speed of painting with that of exports and of Johnson et al.'s network.
 
 python benchmarks/stylize.py --sizes 512x512 1920x1080
 
-neuralart's time is all of it: the photo's statistics, the painting, 8-bit pixels in and out. The others' is
-the network alone: the same chain as `neuralart export --format onnx` writes it, and Johnson's on random weights.
-Each runs in a process of its own with the same threads.
-An engine that is not installed is left out: pip install '.[bench]'.
+neuralart's time includes everything: the photo's statistics, the painting, 8-bit pixels in and out.
+The others' time is that of the network alone: the same chain as `neuralart export --format onnx`
+writes it, and Johnson's with random weights. Each runs in a process of its own with the same number
+of threads. An engine that is not installed is left out: pip install '.[bench]'.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from neuralart.processor import faster_precisions
+from neuralart.engine.devices import open_device
+from neuralart.machine.processor import faster_precisions
 
-# Of each engine at each size, at most; the best counts.
+# At most so many rounds and seconds for each engine and size. The fastest round counts.
 ROUNDS = 5
 SECONDS = 12.0
 
@@ -42,7 +43,8 @@ ENGINES = {
     "Johnson, PyTorch": "torch",
 }
 
-# Channels, kernel and stride of Johnson et al. 2016, supplementary table 1; below 0 a transposed convolution.
+# Channels, kernel and stride of Johnson et al. 2016, supplementary table 1. A negative stride is
+# that of a transposed convolution.
 JOHNSON = [
     (32, 9, 1),
     (64, 3, 2),
@@ -56,7 +58,7 @@ FIRST_OF_BLOCKS, LAST_OF_BLOCKS = 3, 12
 
 
 def johnson_onnx(path: Path) -> None:
-    """The network with instance normalisation, free height and width, zero padding, random weights."""
+    """Write Johnson's network: instance normalisation, free height and width, random weights."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     rng = np.random.default_rng(0)
@@ -139,45 +141,45 @@ def johnson_torch() -> Any:
 
 
 def chain_of(model: str | None) -> Any:
-    """A trained style, or the default chain with random weights."""
-    from neuralart.images import encode_image
-    from neuralart.model import Model, load_model
-    from neuralart.modules.chain import initial_params
-    from neuralart.shipped import find_model
-    from neuralart.specs import GENERATORS
+    """The named model, or the default chain with random weights."""
+    from neuralart.chain.kinds import GENERATORS
+    from neuralart.chain.model import Model, load_model
+    from neuralart.chain.params import initial_params
+    from neuralart.chain.shipped import find_model
+    from neuralart.pictures.writing import encode_image
 
     if model:
         return load_model(find_model(model))
     specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
-    # int8 finds its ranges on a painting.
+    # int8 finds its ranges on the style image.
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     return Model(specs, initial_params(specs, 0), {}, {}, encode_image(noise, ".png"))
 
 
 def exported(model: str | None, precision: str, folder: Path) -> Path:
-    """The chain as an ONNX file."""
-    from neuralart.parity import Style, calibration_photos
-    from neuralart.targets import TARGETS
+    """Write the chain as an ONNX file, and return its path."""
+    from neuralart.exporting.parity import calibration_photos
+    from neuralart.exporting.style import Style
+    from neuralart.exporting.targets import TARGETS
 
     chain = chain_of(model)
     photos = calibration_photos(None) if precision == "int8" else ()
-    style = Style("style", chain, len(chain.specs), "picture", None, photos)
+    style = Style("style", chain, len(chain.specs), None, photos)
     return TARGETS["onnx"].write(style, folder, precision)
 
 
 def painter(
     engine: str, size: tuple[int, int], threads: int, model: str | None
 ) -> Callable[[], Any]:
-    """What paints one picture, everything loaded."""
+    """A function that paints one picture, with everything loaded."""
     height, width = size
     photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     if engine.startswith("neuralart"):
-        from neuralart.engine import mx
-        from neuralart.painting import Painting
+        from neuralart.painting.photo_painter import PhotoPainter
 
         chain = chain_of(model)
         precision = engine.removeprefix("neuralart").strip() or "float32"
-        painting = Painting(chain, mx.cpu(), len(chain.specs), precision=precision)
+        painting = PhotoPainter(chain, open_device("cpu"), len(chain.specs), precision=precision)
         return lambda: painting.paint(photo)
     data = np.ascontiguousarray(photo.transpose(2, 0, 1)[None]).astype(np.float32)
     if engine.endswith("PyTorch"):
@@ -220,7 +222,7 @@ def painter(
 def measure(
     engine: str, size: tuple[int, int], threads: int, model: str | None
 ) -> dict[str, float]:
-    """In a process of its own."""
+    """Seconds of the first picture, wall and processor seconds of the best later one, peak MB."""
     start = time.perf_counter()
     paint = painter(engine, size, threads, model)
     paint()

@@ -1,7 +1,8 @@
-"""The command line: what is said, which file does it, and how an error becomes one line and an exit code.
+"""The commands: their texts, the file that does each, and exit codes.
 
-Written paths go to stdout, everything else to stderr. Commands import what they need when they run, so
-that ``--help`` need not wait for MXNet.
+Results go to stdout: the paths that were written, or the table that was asked for. Progress, notes
+and errors go to stderr; an error is one line. Commands import what they need when they run, so
+that ``--help`` does not wait for MXNet.
 """
 
 from __future__ import annotations
@@ -14,18 +15,12 @@ from typing import Any
 import click
 
 from neuralart import __version__
-from neuralart.config import (
-    VIDEO_SUFFIXES,
-    EvaluateConfig,
-    ExportConfig,
-    LaunchConfig,
-    OptimizeConfig,
-    PackConfig,
-    StylizeConfig,
-    TrainConfig,
-)
 from neuralart.errors import ConfigError, EngineError, NeuralArtError
-from neuralart.options import config_option, generators_of_config, options_of
+from neuralart.options.command_line import config_option, generators_of_config, options_of
+from neuralart.options.export import ExportConfig
+from neuralart.options.measure import EvaluateConfig, OptimizeConfig
+from neuralart.options.paint import VIDEO_SUFFIXES, StylizeConfig
+from neuralart.options.train import LaunchConfig, PackConfig, TrainConfig
 
 
 class _Group(click.Group):
@@ -47,7 +42,7 @@ def main() -> None:
 
 
 def _set_threads(threads: int | None) -> None:
-    """MXNet reads its number of threads when it is imported, so this comes before."""
+    """Set the number of threads. MXNet reads it when it is imported, so call this before."""
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
@@ -56,19 +51,19 @@ def _set_threads(threads: int | None) -> None:
 @config_option
 @options_of(TrainConfig)
 def train(**options: Any) -> None:
-    """Learn the style of a painting on a folder of photos."""
+    """Learn a style from a picture and a folder of photos."""
     config = TrainConfig(**options, generators=generators_of_config())
     _set_threads(config.threads_each())
-    from neuralart.train import train as run
+    from neuralart.training.train import train as run
 
     if config.features == "random":
         click.echo(
-            "note: --features random measures with random VGG weights: it shows that everything works, "
-            "not how good a style can be",
+            "note: --features random measures with random VGG weights: it shows that everything "
+            "works, not how good a style can be",
             err=True,
         )
     if config.dry_run:
-        from neuralart.cost import cost
+        from neuralart.training.cost import cost
 
         for line in cost(config):
             click.echo(line)
@@ -81,9 +76,9 @@ def train(**options: Any) -> None:
 @options_of(LaunchConfig)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TRAIN]")
 def launch(arguments: tuple[str, ...], **options: Any) -> None:
-    """Train by several processes, here or on several machines."""
+    """Train with several processes, on this machine or on several."""
     config = LaunchConfig(**options)
-    from neuralart.launch import launch as run
+    from neuralart.training.workers.launch import launch as run
 
     run(config, arguments)
 
@@ -95,9 +90,16 @@ def launch(arguments: tuple[str, ...], **options: Any) -> None:
 def pack(photos: Path, out: Path, **options: Any) -> None:
     """Pack a folder of PHOTOS into one file that `train --data` reads."""
     config = PackConfig(**options)
-    from neuralart.pack import pack as run
+    from neuralart.pictures.photos.pack import pack as run
 
-    packed = run(photos, out, config)
+    packed = run(
+        photos,
+        out,
+        edge=config.edge,
+        quality=config.quality,
+        processes=config.processes,
+        overwrite=config.overwrite,
+    )
     for name, why in sorted(packed.skipped.items()):
         click.echo(f"skipped {name}: {why}", err=True)
     click.echo(f"{packed.photos} photos, {len(packed.skipped)} files skipped", err=True)
@@ -108,10 +110,10 @@ def pack(photos: Path, out: Path, **options: Any) -> None:
 @click.argument("paths", nargs=-1, metavar="PHOTO... PAINTING")
 @options_of(StylizeConfig)
 def stylize(paths: tuple[str, ...], **options: Any) -> None:
-    """Paint PHOTO with a style and write PAINTING, as large as the photo.
+    """Paint PHOTO with a style and write PAINTING. It is as large as the photo.
 
-    Several photos, folders (their trees are kept) and patterns such as 'in/**/*.jpg' go into a folder,
-    PAINTING/. A - stands for standard input or output.
+    Several photos, folders (with their subfolders) and patterns such as 'in/**/*.jpg' are painted
+    into a folder, PAINTING/. A - stands for standard input or output.
 
     A video (mp4, mov, mkv, avi, webm), or a camera by its number, is painted into a video.
     """
@@ -119,16 +121,16 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
         raise click.UsageError("name the photo, or several, and last the painting, or a folder/")
     config = StylizeConfig(**options)
     _set_threads(config.threads)
-    from neuralart.progress import say
+    from neuralart.machine.terminal import say
 
     if len(paths) == 2 and Path(paths[1]).suffix.lower() in VIDEO_SUFFIXES:
-        from neuralart.video import stylize_video
+        from neuralart.painting.video import stylize_video
 
         click.echo(
             stylize_video(paths[0], Path(paths[1]), config, lambda text: say(text, error=True))
         )
         return
-    from neuralart.stylize import stylize as run
+    from neuralart.painting.stylize import stylize as run
 
     run(
         paths[:-1],
@@ -143,10 +145,10 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
 @click.argument("photo", metavar="PHOTO|WIDTHxHEIGHT")
 @options_of(StylizeConfig)
 def plan(photo: str, **options: Any) -> None:
-    """Say what memory, tile and time painting a photo will take, with the options of stylize."""
+    """Estimate tile, memory and time of a painting. The options are those of stylize."""
     config = StylizeConfig(**options)
     _set_threads(config.threads)
-    from neuralart.plan import estimate
+    from neuralart.painting.plan import estimate
 
     for key, value in estimate(photo, config).rows():
         click.echo(f"{key:8} {value}")
@@ -156,11 +158,11 @@ def plan(photo: str, **options: Any) -> None:
 @click.argument("models", metavar="MODEL...", nargs=-1)
 @options_of(ExportConfig)
 def export(models: tuple[str, ...], **options: Any) -> None:
-    """Write styles for other runtimes, each compared with the chain before it counts."""
+    """Write styles for other runtimes. Each is checked against the trained chain."""
     config = ExportConfig(**options)
     _set_threads(config.threads)
-    from neuralart.export import export as run
-    from neuralart.export import verify
+    from neuralart.exporting.export import export as run
+    from neuralart.exporting.export import verify
 
     if config.verify is None:
         folder, compared = run(models, config)
@@ -178,11 +180,13 @@ def export(models: tuple[str, ...], **options: Any) -> None:
 @click.argument("painting", type=click.Path(path_type=Path))
 @options_of(OptimizeConfig)
 def optimize(photo: Path, painting: Path, **options: Any) -> None:
-    """Paint PHOTO by optimising its pixels, without a trained style: slow, and what chains are
-    compared with."""
+    """Paint PHOTO by optimising its pixels, without a trained style.
+
+    This is slow. Trained styles are compared with it.
+    """
     config = OptimizeConfig(**options)
     _set_threads(config.threads)
-    from neuralart.optimize import optimize as run
+    from neuralart.measuring.optimize import optimize as run
 
     path, losses = run(photo, painting, config)
     terms = ", ".join(f"{name} {losses[name]:.2f}" for name in ("style", "content", "tv", "total"))
@@ -194,12 +198,15 @@ def optimize(photo: Path, painting: Path, **options: Any) -> None:
 @click.argument("model", metavar="MODEL")
 @options_of(EvaluateConfig)
 def evaluate(model: str, **options: Any) -> None:
-    """Measure a style on photos: losses after each stage, the iterations of the optimiser that reach
-    the same total, and artefacts."""
+    """Measure a style on photos.
+
+    Shows the losses after each stage, how many iterations of the optimiser reach the same total
+    loss, and the artefacts.
+    """
     config = EvaluateConfig(**options)
     _set_threads(config.threads)
-    from neuralart.evaluate import evaluate as run
-    from neuralart.tables import evaluation_heading, evaluation_table
+    from neuralart.measuring.evaluate import evaluate as run
+    from neuralart.measuring.tables import evaluation_heading, evaluation_table
 
     result = run(model, config)
     click.echo(f"{evaluation_heading(result)}\n{evaluation_table(result)}")
@@ -207,8 +214,8 @@ def evaluate(model: str, **options: Any) -> None:
 
 @main.command()
 def models() -> None:
-    """List the styles that come with neuralart."""
-    from neuralart.info import list_models
+    """List the styles that ship with neuralart."""
+    from neuralart.measuring.info import list_models
 
     click.echo(list_models())
 
@@ -219,11 +226,11 @@ def models() -> None:
     "--thumbnail",
     type=click.Path(path_type=Path),
     metavar="PICTURE",
-    help="Write the painting's thumbnail there.",
+    help="Write the style image's thumbnail to this file.",
 )
 def info(model: str, thumbnail: Path | None) -> None:
-    """Show a style's card: how it was made, and how good it is."""
-    from neuralart.info import describe
+    """Show the card of a style: how it was made, and its losses."""
+    from neuralart.measuring.info import describe
 
     click.echo("\n".join(describe(model, thumbnail)))
 
@@ -231,8 +238,8 @@ def info(model: str, thumbnail: Path | None) -> None:
 @main.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Say what there is to compute with, what is missing, and what is in the way."""
-    from neuralart import doctor as doctors
+    """List devices and libraries, and what is missing."""
+    from neuralart.engine import doctor as doctors
 
     facts = doctors.find_facts()
     for what, how in doctors.describe(facts):
@@ -249,13 +256,13 @@ def doctor(ctx: click.Context) -> None:
 
 @main.group()
 def features() -> None:
-    """The VGG nets that `train --features` measures with."""
+    """Manage the VGG networks of `train --features`."""
 
 
 @features.command("list")
 def features_list() -> None:
-    """Show the names there are, and where their files lie."""
-    from neuralart.features import entries
+    """List the known names and their files."""
+    from neuralart.loss.features.store import entries
 
     for entry in entries():
         if entry.path is None:
@@ -269,7 +276,7 @@ def features_list() -> None:
 @click.argument("name", metavar="NAME|FILE")
 def features_info(name: str) -> None:
     """Show what features are, how they are run, and their checksum."""
-    from neuralart.features import describe, load_features
+    from neuralart.loss.features.store import describe, load_features
 
     for key, value in describe(load_features(name)).items():
         click.echo(f"{key:12} {value}")
@@ -279,11 +286,11 @@ def features_info(name: str) -> None:
 @click.option(
     "--url",
     metavar="URL",
-    help="A folder on the web with the files, instead of torchvision's and MXNet's.",
+    help="A folder on the web that has the files, instead of torchvision's and MXNet's servers.",
 )
 def features_fetch(url: str | None) -> None:
-    """Download the full VGG-19, check it and keep it as vgg19."""
-    from neuralart.fetch import fetch
+    """Download the full VGG-19, check it, and keep it under the name vgg19."""
+    from neuralart.loss.features.fetch import fetch
 
     click.echo(fetch(url, lambda text: click.echo(f"note: {text}", err=True)))
 
@@ -294,16 +301,16 @@ def features_fetch(url: str | None) -> None:
     "--out",
     type=click.Path(path_type=Path),
     metavar="FILE.npz",
-    help="Where to write; by default the cache, as vgg19 if it is the full VGG-19.",
+    help="File to write; by default one in the cache, as vgg19 if it is the full VGG-19.",
 )
 @click.option(
     "--pixels",
     type=click.Choice(["imagenet", "rgb", "bgr"]),
-    help="What the net was trained on, where it is not what its arrays' names imply.",
+    help="Input that the network was trained on, if the names of its arrays imply another.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def features_convert(file: Path, out: Path | None, pixels: str | None, overwrite: bool) -> None:
-    """Check a FILE of VGG-19 weights and keep it, for its name to be used."""
-    from neuralart.features import convert
+    """Check a FILE of VGG-19 weights, and keep it for use by its name."""
+    from neuralart.loss.features.store import convert
 
     click.echo(convert(file, out, pixels, overwrite))

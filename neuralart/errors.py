@@ -1,4 +1,4 @@
-"""Every error that a user can cause. One line each: what, where, what to do next.
+"""The errors that a user can cause. A message is one line: what, where, what to do next.
 
 NeuralArtError          exit code 1
 ├── ImageError          a picture that cannot be read or written
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 
 class NeuralArtError(Exception):
-    """A mistake or a mishap that one line explains; the command ends with exit code 1."""
+    """An error that one line explains. The command ends with ``exit_code``."""
 
     exit_code = 1
 
@@ -47,7 +47,7 @@ class OutputError(NeuralArtError):
 
 
 class BatchError(NeuralArtError):
-    """Some pictures of a batch could not be painted; all others are."""
+    """Some pictures of a batch could not be painted."""
 
 
 class EngineError(NeuralArtError):
@@ -55,15 +55,15 @@ class EngineError(NeuralArtError):
 
 
 class ConfigError(NeuralArtError):
-    """A wrong option, config file or generator specification; exit code 2 like click's."""
+    """A wrong option, config file or generator specification. Exit code 2, as click's."""
 
     exit_code = 2
 
 
 class Interrupted(NeuralArtError):
-    """A signal asked the run to stop, and it has saved itself.
+    """A signal stopped the work, after it was saved.
 
-    ``exit_code`` is 128 + the signal's number, as shells do it (130 for Ctrl-C).
+    ``exit_code`` is 128 + the signal's number, as in shells: 130 for Ctrl-C.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:

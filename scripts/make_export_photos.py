@@ -1,7 +1,8 @@
-"""Make neuralart/data/photos: what an export is compared on and calibrated with.
+"""Make neuralart/data/photos: the photos to compare and calibrate exports with.
 
-python scripts/make_export_photos.py
-takes photographs of scikit-image's package (public domain or CC0) and shrinks them.
+    python scripts/make_export_photos.py
+
+They are photographs from scikit-image's package (public domain or CC0), shrunk.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import skimage
 
-from neuralart.images import encode_image, read_image, resize_shorter_edge
-from neuralart.parity import PHOTOS
+from neuralart.exporting.parity import PHOTOS
+from neuralart.pictures.editing import resize_shorter_edge
+from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import encode_image
 
 SOURCES = ("astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "rocket.jpg")
 EDGE_PX = 144

@@ -1,39 +1,34 @@
-"""Paint the gallery: every shipped style on photographs that may be shown, and the README's opening strip.
+"""Paint the gallery: every shipped style on photographs that may be shown.
 
 python scripts/make_gallery.py [DOCS]
-writes DOCS/gallery.md, DOCS/pictures/gallery/*.jpg and DOCS/pictures/opening.jpg (photo, then every
-stage of starry-night); DOCS is docs/ unless named. The photographs are scikit-image's.
+
+Writes DOCS/gallery.md, DOCS/pictures/gallery/*.jpg and the README's opening strip,
+DOCS/pictures/opening.jpg (the photo, then every stage of starry-night). DOCS is docs/ unless named.
+The photographs come with scikit-image.
 """
 
 from __future__ import annotations
 
 import io
 import sys
+import textwrap
 from pathlib import Path
 
 import skimage
 
-from neuralart.encode import encode_picture
-from neuralart.engine import mx
-from neuralart.files import write_aside
-from neuralart.images import (
-    Image,
-    centre_crop,
-    contact_sheet,
-    decode_image,
-    read_image,
-    resize,
-    resize_shorter_edge,
-    to_image,
-    to_x,
-)
-from neuralart.model import Model, load_model
-from neuralart.painting import Painting
-from neuralart.pictures import Picture
-from neuralart.shipped import shipped
-from neuralart.tables import evaluation_heading, evaluation_table
+from neuralart.chain.model import Model, load_model
+from neuralart.chain.reference import ReferencePainter
+from neuralart.chain.shipped import shipped
+from neuralart.engine.devices import open_device
+from neuralart.machine.files import write_aside
+from neuralart.measuring.tables import evaluation_heading, evaluation_table
+from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.pictures.editing import centre_crop, contact_sheet, resize, resize_shorter_edge
+from neuralart.pictures.pixels import Image, Picture, to_image, to_x
+from neuralart.pictures.reading import decode_image, read_image
+from neuralart.pictures.writing import encode_picture
 
-# Who made them, from the README of scikit-image's data folder.
+# Photographs and who made them, from the README of scikit-image's data folder.
 PHOTOS = {
     "astronaut.png": "Eileen Collins, NASA, public domain",
     "coffee.png": "Rachel Michetti, CC0",
@@ -45,6 +40,7 @@ STYLE_EDGE_PX = 160
 OPENING = ("starry-night", "chelsea.png", 256)  # style, photo, edge of the squares in pixels
 MOST_BYTES = 80_000
 QUALITIES = range(92, 40, -4)
+LINE = 100  # characters
 
 
 def photograph(name: str) -> Image:
@@ -55,7 +51,7 @@ def photograph(name: str) -> Image:
 
 
 def write_small(path: Path, image: Image) -> None:
-    """As a JPEG of the best quality that is small enough."""
+    """Write a JPEG of the best quality that is at most `MOST_BYTES` large."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
         encode_picture(buffer, Picture(image), ".jpg", quality)
@@ -65,21 +61,21 @@ def write_small(path: Path, image: Image) -> None:
 
 
 def strip(model: Model, photo: Image) -> Image:
-    """Photo, x1 .. xn in a row."""
+    """The photo and x1 .. xn in a row."""
     edge_px = OPENING[2]
     square = centre_crop(resize_shorter_edge(photo, edge_px), edge_px)
-    painter, x = model.painter(mx.cpu()), to_x(square)
+    painter, x = ReferencePainter(model.specs, model.params, open_device("cpu")), to_x(square)
     stages = painter.paint(x, painter.measure(x))
     return contact_sheet([[square, *map(to_image, stages)]])
 
 
 def section(name: str, model: Model, folder: Path) -> str:
-    """The style's part of the page; its pictures are written."""
-    style = decode_image(model.painting or model.thumbnail, name)
+    """Write the style's pictures, and return its part of the page."""
+    style = decode_image(model.style_image or model.thumbnail, name)
     write_small(folder / f"{name}.jpg", resize_shorter_edge(style, STYLE_EDGE_PX))
-    painting = Painting(model, mx.cpu(), len(model.specs))
+    painter = PhotoPainter(model, open_device("cpu"), len(model.specs))
     for photo in PHOTOS:
-        write_small(folder / f"{name}-{Path(photo).stem}.jpg", painting.paint(photograph(photo)))
+        write_small(folder / f"{name}-{Path(photo).stem}.jpg", painter.paint(photograph(photo)))
     held_out = model.card["held_out"]
     return "\n".join(
         [
@@ -89,7 +85,7 @@ def section(name: str, model: Model, folder: Path) -> str:
             "",
             *two_by_two(f"{name}-"),
             "",
-            f"Photos kept out of training: {evaluation_heading(held_out)}.",
+            paragraph(f"Measured on {evaluation_heading(held_out)}."),
             "",
             "```",
             evaluation_table(held_out),
@@ -107,6 +103,11 @@ def two_by_two(prefix: str) -> list[str]:
     return [rows[0], "|---|---|", *rows[1:]]
 
 
+def paragraph(text: str) -> str:
+    """The text in lines of at most `LINE` characters."""
+    return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
+
+
 def main(docs: Path) -> None:
     folder = docs / "pictures" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,9 +117,13 @@ def main(docs: Path) -> None:
     text = [
         "# Gallery",
         "",
-        "Every style that comes with neuralart, painted by `neuralart stylize PHOTO PAINTING --model NAME` at "
-        f"{LONGER_EDGE_PX} pixels. Under each: what `neuralart info NAME` says of photos it never learned on. "
-        "This page is made by `scripts/make_gallery.py`.",
+        paragraph(
+            "Every shipped style, painted by `neuralart stylize PHOTO PAINTING --model NAME` at "
+            f"{LONGER_EDGE_PX} pixels. The table under each style is part of what `neuralart info "
+            "NAME` shows: means over photos that were kept out of training. "
+            "[measuring.md](measuring.md) explains the columns. "
+            "`scripts/make_gallery.py` makes this page."
+        ),
         "",
         "## The photographs",
         "",

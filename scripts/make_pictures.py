@@ -1,8 +1,9 @@
-"""Make the demo's pictures: photographs that may be shared, and a painting made by code.
+"""Make the demo's pictures: photographs that may be shared, and a style image made by code.
 
 python scripts/make_pictures.py FOLDER
-writes FOLDER/photos/*.png (six photographs of scikit-image's package, public domain or CC0) and
-FOLDER/painting.png (strokes along a field of whirls, in blues and yellows).
+
+Writes FOLDER/photos/*.png (six photographs from scikit-image's package, public domain or CC0) and
+FOLDER/painting.png, the style image: strokes along a field of whirls, in blues and yellows.
 """
 
 from __future__ import annotations

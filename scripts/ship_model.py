@@ -1,8 +1,9 @@
 """Put the style of a training run into the package: python scripts/ship_model.py RUN NAME
 
-Measures it on the photos that training kept out, as `neuralart evaluate` does, with the features it was
-trained with unless others are named, and how near `--precision` int8 and bfloat16 are to float32 there; puts the
-results into its card; and writes neuralart/data/models/NAME.neuralart, weights in half precision.
+Measures two things on the photos that training kept out: what `neuralart evaluate` measures, with
+the features of the training unless others are named; and how near `--precision` int8 and bfloat16
+are to float32. Puts the results into the model's card, and writes
+neuralart/data/models/NAME.neuralart with the weights in half precision.
 """
 
 from __future__ import annotations
@@ -15,32 +16,34 @@ import tempfile
 from pathlib import Path
 from statistics import mean
 
-from neuralart.cards import without_folders
-from neuralart.config import EvaluateConfig
-from neuralart.engine import mx
-from neuralart.evaluate import evaluate
-from neuralart.images import encode_image, read_image, resize_shorter_edge
-from neuralart.measure import psnr
-from neuralart.model import Model, load_model
-from neuralart.painting import Painting
-from neuralart.photos import Photos
-from neuralart.processor import faster_precisions
-from neuralart.shipped import MODELS, SUFFIX
-from neuralart.specs import CONTENT_LAYER
-from neuralart.tables import evaluation_heading, evaluation_table
+from neuralart.chain.model import Model, load_model
+from neuralart.chain.shipped import MODELS, SUFFIX
+from neuralart.engine.devices import open_device
+from neuralart.loss.layers import CONTENT_LAYER
+from neuralart.machine.processor import faster_precisions
+from neuralart.measuring.artefacts import psnr
+from neuralart.measuring.evaluate import evaluate
+from neuralart.measuring.tables import evaluation_heading, evaluation_table
+from neuralart.options.measure import EvaluateConfig
+from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.pictures.editing import resize_shorter_edge
+from neuralart.pictures.photos.stream import Photos
+from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import encode_image
+from neuralart.training.result import without_folders
 
 LARGEST_BYTES = 2_000_000
 
 
 def nearness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
-    """Decibels between the paintings of each precision and those of float32, of the photos kept out."""
+    """Peak signal-to-noise ratio of each precision against float32, in dB, on kept-out photos."""
     squares = [square for _, square in photos.squares(320, held_out=True, count=20)]
-    exact = Painting(model, mx.cpu(), len(model.specs))
+    exact = PhotoPainter(model, open_device("cpu"), len(model.specs))
     measured = [(square, exact.measure(square)) for square in squares]
     paintings = [exact.paint(*photo) for photo in measured]
     near = {}
     for precision in faster_precisions():
-        other = Painting(model, mx.cpu(), len(model.specs), precision=precision)
+        other = PhotoPainter(model, open_device("cpu"), len(model.specs), precision=precision)
         decibels = [
             psnr(other.paint(*photo), painting)
             for photo, painting in zip(measured, paintings, strict=True)
@@ -61,12 +64,12 @@ def main() -> None:
     options = parser.parse_args()
     record = json.loads((options.run / "config.json").read_text())["options"]
     model = load_model(options.run)
-    painting = model.painting or encode_image(
+    style_image = model.style_image or encode_image(
         resize_shorter_edge(read_image(Path(record["style"])), record["style_scale"]), ".jpg"
     )
     with tempfile.TemporaryDirectory() as folder:
         half = Path(folder) / f"{options.name}{SUFFIX}"
-        dataclasses.replace(model, painting=painting).save(half, half=True)
+        dataclasses.replace(model, style_image=style_image).save(half, half=True)
         config = EvaluateConfig(
             data=Path(record["data"]),
             style=Path(record["style"]),
@@ -86,7 +89,7 @@ def main() -> None:
     }
     path = MODELS / f"{options.name}{SUFFIX}"
     MODELS.mkdir(exist_ok=True)
-    dataclasses.replace(model, card=card, painting=painting).save(path, half=True)
+    dataclasses.replace(model, card=card, style_image=style_image).save(path, half=True)
     print(f"{evaluation_heading(result)}\n{evaluation_table(result)}\n{near}\n{path}")  # noqa: T201
     if path.stat().st_size > LARGEST_BYTES:
         sys.exit(f"{path}: {path.stat().st_size:,} bytes, and at most {LARGEST_BYTES:,} may ship")

@@ -1,28 +1,28 @@
-"""Photo, x1 .. xn in a row for each photo: python scripts/show_stages.py MODEL OUT.jpg PHOTO ..."""
+"""Write a sheet with a row for each photo: the photo and x1 .. xn.
+
+python scripts/show_stages.py MODEL OUT.jpg PHOTO ...
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from neuralart.engine import mx
-from neuralart.images import (
-    centre_crop,
-    contact_sheet,
-    read_image,
-    resize_shorter_edge,
-    to_image,
-    to_x,
-    write_image,
-)
-from neuralart.model import load_model
-from neuralart.shipped import find_model
+from neuralart.chain.model import load_model
+from neuralart.chain.reference import ReferencePainter
+from neuralart.chain.shipped import find_model
+from neuralart.engine.devices import open_device
+from neuralart.pictures.editing import centre_crop, contact_sheet, resize_shorter_edge
+from neuralart.pictures.pixels import to_image, to_x
+from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import write_image
 
 EDGE_PX = 256
 
 
-def main(model: str, out: str, *photos: str) -> None:
-    painter = load_model(find_model(model)).painter(mx.cpu())
+def main(name: str, out: str, *photos: str) -> None:
+    model = load_model(find_model(name))
+    painter = ReferencePainter(model.specs, model.params, open_device("cpu"))
     rows = []
     for photo in photos:
         image = centre_crop(resize_shorter_edge(read_image(Path(photo)), EDGE_PX), EDGE_PX)

@@ -28,18 +28,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from neuralart.engine import mx, settle
+from neuralart.chain.model import load_model
+from neuralart.chain.reference import ReferencePainter
+from neuralart.chain.shipped import find_model
+from neuralart.engine.door import mx, settle
 from neuralart.errors import ModelError
-from neuralart.features import Features, fold_head, load_features, write_features
-from neuralart.files import Arrays, read_archive, write_archive
-from neuralart.images import X, to_image, to_x
-from neuralart.model import load_model
-from neuralart.modules.painter import Painter
-from neuralart.photos import Photos
-from neuralart.shipped import find_model
-from neuralart.specs import CONTENT_LAYERS
-from neuralart.symbols.losses import content_loss, gram, style_loss
-from neuralart.symbols.vgg import STYLE_LAYERS, VggSpec, conv_names, style_maps
+from neuralart.loss.features.store import Features, load_features, write_features
+from neuralart.loss.features.weights import fold_head
+from neuralart.loss.layers import CONTENT_LAYERS, STYLE_LAYERS, VggSpec, conv_names
+from neuralart.loss.terms import content_loss, gram, style_loss
+from neuralart.loss.vgg import style_maps
+from neuralart.machine.archive import Arrays, read_archive, write_archive
+from neuralart.pictures.photos.stream import Photos
+from neuralart.pictures.pixels import X, to_image, to_x
 
 WIDTHS = (16, 32, 64, 128, 128)
 CROP_PX = 128
@@ -115,7 +116,9 @@ def painted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def by_a_chain(image: np.ndarray, painters: list[Painter], rng: np.random.Generator) -> np.ndarray:
+def by_a_chain(
+    image: np.ndarray, painters: list[ReferencePainter], rng: np.random.Generator
+) -> np.ndarray:
     """A photo on its way from one stage of a trained chain to the next, (H, W, 3) uint8."""
     painter, x = painters[rng.integers(len(painters))], to_x(image)
     xs = [x, *painter.paint(x, painter.measure(x))]
@@ -123,7 +126,7 @@ def by_a_chain(image: np.ndarray, painters: list[Painter], rng: np.random.Genera
     return to_image(xs[stage] * share + xs[stage + 1] * (1 - share))
 
 
-def batches(photos: Photos, step: int, phase: str, painters: list[Painter]) -> Iterator[X]:
+def batches(photos: Photos, step: int, phase: str, painters: list[ReferencePainter]) -> Iterator[X]:
     """(BATCH, 3, crop, crop), a function of the step, the phase and the painters alone."""
     stream = photos.stream(step * BATCH)
     for number in itertools.count(step):
@@ -362,7 +365,8 @@ def main() -> None:
 
     features = load_features(options.teacher)
     photos = Photos(options.data, CROP_PX, SEED, HELD_OUT)
-    painters = [load_model(find_model(name)).painter(mx.cpu()) for name in options.painter]
+    models = [load_model(find_model(name)) for name in options.painter]
+    painters = [ReferencePainter(model.specs, model.params, mx.cpu()) for model in models]
     phases = PHASES if painters else PHASES[:-1]
     teacher = Teacher(features, next(batches(photos, 0, PHASES[0][0], [])))
     checkpoint = options.out.with_suffix(".checkpoint")

@@ -3,77 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers import TINY_CONFIG, TINY_WIDTHS, picture, run_cli
 from picture_files import Made, make_fixtures
 
-from neuralart.cli import main
-from neuralart.features import Features, random_features, read_features
-from neuralart.images import Image, write_image
-from neuralart.model import Model
-from neuralart.modules.painter import array_shapes
-from neuralart.specs import RGB, Generator
-from neuralart.symbols.vgg import STYLE_LAYERS, conv_names
-
-TINY_WIDTHS = (4, 6, 8, 10, 12)
-
-TINY_CONFIG = """
-[train]
-chain = ["little", "small"]
-crop = 32
-style_scale = 32
-steps = 6
-joint_steps = 0
-save_every = 2
-sheet_every = 3
-holdout = 2
-
-[generators.little]
-layers = [
-  { op = "conv", channels = 4, kernel = 3 },
-  { op = "conv", channels = 3, kernel = 3, norm = false, act = "tanh" },
-]
-
-[generators.small]
-layers = [
-  { op = "conv", channels = 4, kernel = 3, stride = 2 },
-  { op = "conv", channels = 4, kernel = 3, add = "conv0", act = "none" },
-  { op = "deconv", channels = 4, kernel = 4, stride = 2 },
-  { op = "conv", channels = 3, kernel = 3, norm = false, act = "tanh" },
-]
-"""
-
-
-def picture(seed: int, height: int = 40, width: int = 48) -> Image:
-    """Coloured waves with noise."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[0:height, 0:width]
-    a, b, c = rng.uniform(2, 9, 3)
-    waves = np.stack([np.sin(rows / a), np.cos(columns / b), np.sin((rows + columns) / c)], axis=-1)
-    return (127 + 90 * waves + rng.normal(0, 12, waves.shape)).clip(0, 255).astype(np.uint8)
-
-
-def random_model(specs: Sequence[Generator], seed: int = 0) -> Model:
-    """An untrained style of these generators whose every part does something."""
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for name, shape in array_shapes(specs).items():
-        values = rng.normal(0, 1 / np.sqrt(max(1, np.prod(shape[1:]))), shape)
-        if name.endswith(("gamma", "moving_var")):
-            values = 1 + 0.2 * abs(values)
-        arrays[name] = values.astype(np.float32)
-    for k, spec in enumerate(specs):
-        last = spec.layers[-1]
-        arrays[f"g{k}_{last.name}_weight"][RGB:] = 0
-        # Taps on a pixel that is repeated add up.
-        arrays[f"g{k}_{last.name}_weight"] /= last.resize
-    statistics = {name: array for name, array in arrays.items() if "_moving_" in name}
-    params = {name: array for name, array in arrays.items() if name not in statistics}
-    return Model(tuple(specs), params, statistics, {}, b"")
+from neuralart.loss.features.store import Features, random_features, read_features
+from neuralart.loss.layers import STYLE_LAYERS, conv_names
+from neuralart.pictures.writing import write_image
 
 
 @pytest.fixture(scope="session")
@@ -148,29 +87,9 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """``--threads`` sets OMP_NUM_THREADS, which MXNet here has read long ago; a child process must not
     inherit another number, or its bits differ."""
-    import neuralart.engine  # noqa: F401  # sets the number for this process
+    import neuralart.engine.door  # noqa: F401  # sets the number for this process
 
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
-
-
-def run_cli(*arguments: object) -> Result:
-    """The command line in this process; an unexpected exception fails the test."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def fails(result: Result, exit_code: int, *words: str) -> None:
-    """One line on stderr that has these words, nothing on stdout, and this exit code."""
-    assert result.exit_code == exit_code, result.output
-    assert result.stdout == ""
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("note:")]
-    message = lines[-1]
-    assert exit_code == 2 or len(lines) == 1, result.stderr
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert word in message
 
 
 @pytest.fixture(scope="session")

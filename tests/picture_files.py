@@ -1,4 +1,4 @@
-"""Tiny picture files of every kind, made by code, with what is in them."""
+"""Tiny picture files of every kind, made by code, and what reading them must give."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ Array = np.ndarray[Any, Any]
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
-# Where row 0 and column 0 of the stored pixels are on the upright picture (EXIF 2.32, 4.6.4 A, tag 274).
+# The sides of the upright picture where row 0 and column 0 of the stored pixels are (EXIF 2.32,
+# 4.6.4 A, tag 274).
 ORIENTATIONS = {
     1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left"),
     5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom"),
@@ -27,11 +28,13 @@ ORIENTATIONS = {
 
 @dataclass(frozen=True)
 class Made:
-    """What a file holds, upright.
+    """A file, and what reading it must give: upright pixels and the rest.
 
     rgb    (H, W, 3) uint8 or uint16
     alpha  (H, W) or None
-    near   the largest mean difference of lossy pixels, 0..255 units; 0 for lossless ones
+    near   largest mean difference of pixels, 0..255 units; 0 for lossless formats
+    icc    whether there is a colour profile
+    exif   whether there is EXIF
     """
 
     name: str
@@ -43,7 +46,7 @@ class Made:
 
 
 def waves(height: int = 18, width: int = 25, depth: int = 8) -> Array:
-    """Smooth colours that look different however they are turned."""
+    """Smooth colours without symmetry, so that any turn or mirroring shows."""
     rows, columns = np.mgrid[0:height, 0:width]
     red = 40 + 180 * columns / max(1, width - 1)
     green = 220 - 190 * rows / max(1, height - 1)
@@ -53,23 +56,24 @@ def waves(height: int = 18, width: int = 25, depth: int = 8) -> Array:
 
 
 def holes(height: int = 18, width: int = 25, depth: int = 8) -> Array:
-    """An alpha from nothing to whole."""
+    """An alpha channel with values from transparent to opaque."""
     rows, columns = np.mgrid[0:height, 0:width]
     share = ((rows * 3 + columns * 5) % 17) / 16
     return np.rint(share * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
 
 
 def gray_of(rgb: Array) -> Array:
-    """The green of it, which is as good a gray as any."""
+    """The green channel, as a gray picture."""
     return np.ascontiguousarray(rgb[..., 1])
 
 
 def repeated(gray: Array) -> Array:
+    """Gray as three equal channels."""
     return np.repeat(gray[..., None], 3, axis=2)
 
 
 def stored(upright: Array, orientation: int) -> Array:
-    """The pixels as a camera that was held so writes them."""
+    """The pixels as a file with this EXIF orientation stores them."""
     row_side, column_side = ORIENTATIONS[orientation]
     pixels = upright.swapaxes(0, 1) if row_side in ("left", "right") else upright
     if row_side in ("bottom", "right"):
@@ -80,7 +84,7 @@ def stored(upright: Array, orientation: int) -> Array:
 
 
 def exif(orientation: int = 1) -> bytes:
-    """A camera's, with a place and a thumbnail's worth of rest."""
+    """EXIF with camera, place and orientation, and a size that is wrong."""
     made = Image.Exif()
     made[0x010F], made[0x0110], made[0x0112] = "Maker", "Model", orientation
     made[0x8769] = {0x9003: "2026:01:02 03:04:05", 0xA002: 999, 0xA003: 999}
@@ -89,7 +93,7 @@ def exif(orientation: int = 1) -> bytes:
 
 
 def png(pixels: Array, kind: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of 16 bits that neither Pillow nor OpenCV writes (gray with alpha; colour keys)."""
+    """A 16-bit PNG, also of kinds that neither Pillow nor OpenCV writes, as gray with alpha."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -104,7 +108,7 @@ def png(pixels: Array, kind: int, *chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC profile (ICC.1:2001-04) of gray or CMYK, with the least that it needs."""
+    """A minimal ICC profile (ICC.1:2001-04) of gray or CMYK."""
     table, body, offset = b"", b"", 128 + 4 + 12 * len(tags)
     for name, data in tags.items():
         data += b"\0" * (-len(data) % 4)
@@ -126,7 +130,7 @@ def gray_profile(gamma: float) -> bytes:
 
 
 def green_ink_profile() -> bytes:
-    """CMYK whose every ink but black is nothing, on paper of a strong green: nobody guesses that."""
+    """A CMYK profile that no default conversion matches: green paper, and only black ink counts."""
     identity = b"".join(struct.pack(">i", 0x10000 * (i % 4 == 0)) for i in range(9))
     ramp = bytes(range(256))
     paper, black = bytes([200, 60, 180]), bytes([0, 128, 128])
@@ -136,7 +140,7 @@ def green_ink_profile() -> bytes:
 
 
 def _plain(folder: Path) -> Iterator[Made]:
-    """The usual kinds, by Pillow."""
+    """The usual formats and modes, written by Pillow."""
     rgb, alpha = waves(), holes()
     gray = gray_of(rgb)
     modes = {
@@ -199,6 +203,7 @@ def _plain(folder: Path) -> Iterator[Made]:
 
 
 def _jpegs(folder: Path) -> Iterator[Made]:
+    """JPEG and CMYK, edge cases of size, and damaged EXIF."""
     rgb = waves()
     gray = gray_of(rgb)
     Image.fromarray(rgb).save(folder / "rgb.jpg", quality=95)
@@ -238,11 +243,13 @@ def _jpegs(folder: Path) -> Iterator[Made]:
 
 
 def _turned(folder: Path) -> Iterator[Made]:
+    """All EXIF orientations."""
     rgb, deep = waves(), waves(depth=16)
     for orientation in ORIENTATIONS:
         image = Image.fromarray(stored(rgb, orientation))
         for suffix, options in {
-            "jpg": {"quality": 95, "subsampling": 0}, "png": {}, "webp": {"lossless": True}, "tiff": {},
+            "jpg": {"quality": 95, "subsampling": 0}, "png": {},
+            "webp": {"lossless": True}, "tiff": {},
         }.items():  # fmt: skip
             name = f"turned-{orientation}.{suffix}"
             image.save(folder / name, exif=exif(orientation), **options)
@@ -259,6 +266,7 @@ def _turned(folder: Path) -> Iterator[Made]:
 
 
 def _deep(folder: Path) -> Iterator[Made]:
+    """Pixels of 16 bits."""
     rgb, alpha = waves(depth=16), holes(depth=16)
     gray = gray_of(rgb)
     pngs: dict[str, tuple[Array, int, Array, Array | None]] = {
@@ -291,7 +299,8 @@ def _deep(folder: Path) -> Iterator[Made]:
         name = f"lzw-{orientation}-16.tiff"
         bgr = stored(rgb, orientation)[..., ::-1]
         written = cv2.imencode(".tiff", bgr, [cv2.IMWRITE_TIFF_COMPRESSION, 5])[1].tobytes()
-        # OpenCV writes no orientation; that the planes are interleaved goes without saying.
+        # OpenCV writes no orientation: put it in place of the tag "planar configuration", whose
+        # value is the default.
         planes_tag, tag = (
             struct.pack("<HHII", 284, 3, 1, 1),
             struct.pack("<HHII", 274, 3, 1, orientation),
@@ -304,7 +313,7 @@ def _deep(folder: Path) -> Iterator[Made]:
 
 
 def make_fixtures(folder: Path) -> list[Made]:
-    """Write them all, in a folder for each family of kinds, and say what they are."""
+    """Write all files, a folder for each family, and return what they are."""
     families: dict[str, Callable[[Path], Iterator[Made]]] = {
         "plain": _plain, "jpegs": _jpegs, "turned": _turned, "deep": _deep,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralart.symbols.vgg import conv_names
+from neuralart.loss.layers import conv_names
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -1,4 +1,4 @@
-/** The build: into the Python package, with the runtime beside the page and a service worker that lists it. */
+/** Builds the page into the Python package, with the runtime and the service worker beside it. */
 
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ const OUT = "../neuralart/data/web";
 const ORT = "node_modules/onnxruntime-web";
 const RUNTIME_VERSION: string = JSON.parse(readFileSync(`${ORT}/package.json`, "utf8")).version;
 
-/** What src/runtime.ts may ask for. */
+/** The files that src/runtime.ts loads. */
 const RUNTIME = [
   "ort.jspi.bundle.min.mjs",
   "ort-wasm-simd-threaded.jspi.wasm",
@@ -30,7 +30,6 @@ function finish(): Plugin {
       const ort = join(OUT, "ort");
       mkdirSync(ort, { recursive: true });
       for (const name of RUNTIME) copyFileSync(`${ORT}/dist/${name}`, join(ort, name));
-      writeFileSync(join(ort, "version.txt"), `${RUNTIME_VERSION}\n`);
       const source = readFileSync("src/sw.ts", "utf8");
       const { code } = await transformWithEsbuild(source, "sw.ts", {
         define: { FILES: JSON.stringify(page) },
@@ -50,7 +49,7 @@ export default defineConfig({
   plugins: [finish()],
   test: {
     include: ["tests/**/*.test.ts"],
-    // A painting takes its time where other work goes on beside it.
+    // Painting takes long on a busy machine.
     testTimeout: 240_000,
     hookTimeout: 60_000,
     fileParallelism: false,

@@ -1,4 +1,4 @@
-/** A dialog with the camera's picture. */
+/** The dialog that shows the camera's picture and takes a photo. */
 
 import { element } from "./dom";
 import { type Photo, photoOf } from "./photo";
@@ -30,23 +30,23 @@ export class Camera {
     };
     element("camera-turn").onclick = () => {
       this.facing = this.facing === "user" ? "environment" : "user";
-      void this.look();
+      void this.startStream();
     };
     element("camera-cancel").onclick = () => this.dialog.close();
-    this.dialog.addEventListener("close", () => this.release());
+    this.dialog.addEventListener("close", () => this.stopStream());
   }
 
   async open(): Promise<void> {
     if (!navigator.mediaDevices) {
-      // Only pages from https or localhost get a stream; phones can take a picture all the same.
+      // Only pages from https or localhost get a stream; phones also take `capture`.
       element<HTMLInputElement>("capture").click();
       return;
     }
-    if (await this.look()) this.dialog.showModal();
+    if (await this.startStream()) this.dialog.showModal();
   }
 
-  private async look(): Promise<boolean> {
-    this.release();
+  private async startStream(): Promise<boolean> {
+    this.stopStream();
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({
         video: { facingMode: this.facing, width: { ideal: 1920 }, height: { ideal: 1440 } },
@@ -58,11 +58,11 @@ export class Camera {
       return false;
     }
     this.video.srcObject = this.stream;
-    await this.video.play().catch(() => {}); // without a picture, nothing is taken
+    await this.video.play().catch(() => {}); // without a picture, the button takes none
     return true;
   }
 
-  private release(): void {
+  private stopStream(): void {
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.stream = undefined;
     this.video.srcObject = null;

@@ -1,13 +1,13 @@
-/** What is seen of a painting: layers as large as a screen, the slider between before and after. */
+/** Shows photo and painting on a canvas, with the divider between them. */
 
 import { between, mixedRows, shrink, sizeWithin } from "./pixels";
-import type { Pixels } from "./protocol";
+import type { Picture } from "./protocol";
 import type { Box } from "./tiles";
 
-/** Of a layer; the picture itself may be larger. */
+/** The most pixels of a layer; the picture itself may be larger. */
 const SHOWN_PIXELS = 2_000_000;
 
-/** Rows that a canvas gets at once when a whole picture goes on it. */
+/** Rows that are drawn at once, which bounds the memory that drawing takes. */
 const BAND_ROWS = 256;
 
 type Canvas = HTMLCanvasElement;
@@ -21,8 +21,8 @@ function canvasOf(width: number, height: number): [Canvas, CanvasRenderingContex
   return [canvas, context];
 }
 
-/** A mixture of two pictures of one size on a canvas. */
-export function drawnMixture(lower: Pixels, upper: Pixels, share: number): Canvas {
+/** A canvas with (1 - share) * lower + share * upper, two pictures of one size. */
+export function drawnMixture(lower: Picture, upper: Picture, share: number): Canvas {
   const [canvas, context] = canvasOf(lower.width, lower.height);
   for (let top = 0; top < lower.height; top += BAND_ROWS) {
     const rows = Math.min(BAND_ROWS, lower.height - top);
@@ -32,7 +32,7 @@ export function drawnMixture(lower: Pixels, upper: Pixels, share: number): Canva
   return canvas;
 }
 
-function drawnPicture(picture: Pixels): Canvas {
+function drawnPicture(picture: Picture): Canvas {
   return drawnMixture(picture, picture, 0);
 }
 
@@ -43,13 +43,13 @@ export class Easel {
   private height = 0;
   private scheduled = false;
 
-  /** Set by the sliders: strength 0..1 of the first `stage` stages, divider 0..1 from the left. */
+  /** The sliders: strength 0..1 of the first `stage` stages, divider 0..1 from the left. */
   view = { strength: 1, stage: 1, divider: 0.5 };
 
   constructor(private readonly canvas: Canvas) {}
 
-  /** Begin with a photo and no paint on it. */
-  hang(photo: Pixels): void {
+  /** Shows a photo, and no painting. */
+  showPhoto(photo: Picture): void {
     [this.width, this.height] = [photo.width, photo.height];
     const [width, height] = sizeWithin(photo.width, photo.height, SHOWN_PIXELS);
     this.canvas.width = width;
@@ -58,14 +58,14 @@ export class Easel {
     this.refresh();
   }
 
-  /** Take the paint off again. */
-  wipe(): void {
+  /** Removes the painting and leaves the photo. */
+  clearPainting(): void {
     this.layers.length = Math.min(this.layers.length, 1);
     this.refresh();
   }
 
-  /** Put pictures of all stages, of any resolution, where `box` of the whole picture is. */
-  put(width: number, height: number, stages: Uint8Array<ArrayBuffer>[], box?: Box): void {
+  /** Draws a part after each stage into `box` of the whole picture, scaled from any resolution. */
+  drawPart(width: number, height: number, stages: Uint8Array<ArrayBuffer>[], box?: Box): void {
     const across = this.canvas.width / this.width;
     const down = this.canvas.height / this.height;
     const { left, top, ...size } = box ?? {
@@ -88,15 +88,15 @@ export class Easel {
     this.refresh();
   }
 
-  /** Show finished pictures of all stages exactly. */
-  finish(stages: Pixels[]): void {
+  /** Replaces what `drawPart` drew by the finished picture after each stage. */
+  showFinished(stages: Picture[]): void {
     const { width, height } = this.canvas;
     const layers = stages.map((stage) => drawnPicture(shrink(stage, width, height)));
     this.layers.splice(1, this.layers.length - 1, ...layers);
     this.refresh();
   }
 
-  /** Draw, with the screen's next picture. */
+  /** Draws again, at the screen's next frame. */
   refresh(): void {
     if (this.scheduled) return;
     this.scheduled = true;

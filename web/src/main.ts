@@ -1,16 +1,19 @@
-/** The page: what its controls do. */
+/** The page's controls and what they do. */
 
 import { Camera } from "./camera";
 import { element } from "./dom";
 import { drawnMixture, Easel } from "./easel";
-import { fetchManifest, type Manifest, type Style } from "./manifest";
+import { fetchStyles, type Style } from "./manifest";
 import { workOffline } from "./offline";
 import { isSmallDevice, Painter } from "./painter";
 import { openPhoto, type Photo } from "./photo";
 import { between, paste } from "./pixels";
-import type { Pixels } from "./protocol";
+import type { Picture } from "./protocol";
 
-/** Of a photo and of each stage of its painting: 3 bytes a pixel, five times, and the canvas of a download. */
+/**
+ * The most pixels to paint. With four stages, memory holds the photo and four pictures at 3 bytes a
+ * pixel, and the canvas of a download.
+ */
 const MOST_PIXELS = isSmallDevice() ? 12_000_000 : 24_000_000;
 
 const status = element("status");
@@ -26,8 +29,8 @@ const easel = new Easel(canvas);
 
 let photo: Photo | undefined;
 let style: Style;
-/** The finished painting after each stage, if there is one of this photo in this style. */
-let painting: Pixels[] = [];
+/** The picture after each stage, as far as this photo has been painted in this style. */
+let painting: Picture[] = [];
 
 function alertUser(text: string): void {
   element("alert-text").textContent = text;
@@ -40,7 +43,7 @@ function closeAlert(): void {
 
 // ---- The sliders and the easel
 
-function adjust(): void {
+function applySliders(): void {
   easel.view = {
     strength: strength.valueAsNumber / 100,
     stage: stage.valueAsNumber,
@@ -51,24 +54,24 @@ function adjust(): void {
   strength.setAttribute("aria-valuetext", `${strength.value} percent`);
   stage.setAttribute("aria-valuetext", `${stage.value} of ${stage.max}`);
   divider.setAttribute("aria-valuetext", `photo ${Math.round(divider.valueAsNumber)} percent`);
-  // The words at the bottom go where there is room for them.
+  // A label at the bottom is hidden where its side is too narrow.
   frame.classList.toggle("no-before", divider.valueAsNumber < 15);
   frame.classList.toggle("no-after", divider.valueAsNumber > 85);
   easel.refresh();
 }
 
-/** All stages of the chosen style, if another one had another number of them. */
+/** Fits the stage slider to the chosen style, if its number of stages is another one. */
 function setStages(): void {
   if (stage.max !== String(style.stages) || !painter) {
-    stage.max = String(style.stages); // first: a value is cut to it
+    stage.max = String(style.stages); // first, since it limits the value
     stage.value = stage.max;
     const marks = Array.from({ length: style.stages }, (_, k) => new Option("", String(k + 1)));
     element("stages").replaceChildren(...marks);
   }
-  adjust();
+  applySliders();
 }
 
-for (const slider of [strength, stage, divider]) slider.addEventListener("input", adjust);
+for (const slider of [strength, stage, divider]) slider.addEventListener("input", applySliders);
 
 // ---- Painting
 
@@ -78,45 +81,46 @@ function showProgress(isPainting: boolean): void {
   canvas.setAttribute("aria-busy", String(isPainting));
 }
 
-/** Moves on while the worker computes, at the pace of what it has computed. */
-let moving = 0;
+/** The next animation frame of the progress bar. */
+let progressFrame = 0;
 
-function move(done: number, next: number, seconds: number): void {
-  cancelAnimationFrame(moving);
+/** Moves the progress bar from `done` towards `done + next` in about so many seconds. */
+function moveProgress(done: number, next: number, seconds: number): void {
+  cancelAnimationFrame(progressFrame);
   const begun = performance.now();
   const tick = () => {
     const share = seconds > 0 ? (performance.now() - begun) / 1000 / seconds : 0;
-    // Never quite there: the answer says when it is.
+    // Stops short of the end, which the worker's next answer reports.
     progress.value = done + next * Math.min(0.95, share);
-    moving = requestAnimationFrame(tick);
+    progressFrame = requestAnimationFrame(tick);
   };
   tick();
 }
 
-/** Back to the bare photo. */
-function wipe(): void {
+/** Removes the painting; the photo stays. */
+function clearPainting(): void {
   painting = [];
-  easel.wipe();
+  easel.clearPainting();
   frame.classList.add("bare");
   download.disabled = true;
 }
 
-function ended(text: string): void {
-  cancelAnimationFrame(moving);
+function endWith(text: string): void {
+  cancelAnimationFrame(progressFrame);
   showProgress(false);
   status.textContent = text;
 }
 
-function makePainter(manifest: Manifest): Painter {
+function makePainter(page: string): Painter {
   let begun = 0;
-  return new Painter(manifest, {
+  return new Painter(page, {
     engine(text) {
       begun ||= performance.now();
       element("engine").textContent = `Computed by ${text}.`;
     },
-    progress: move,
+    progress: moveProgress,
     preview(width, height, stages) {
-      easel.put(width, height, stages);
+      easel.drawPart(width, height, stages);
       frame.classList.remove("bare");
     },
     tile({ box, stages }) {
@@ -126,22 +130,22 @@ function makePainter(manifest: Manifest): Painter {
         painting[k] ??= { width, height, rgb: new Uint8Array(width * height * 3) };
         paste(painting[k], box, rgb);
       });
-      easel.put(box.width, box.height, stages, box);
+      easel.drawPart(box.width, box.height, stages, box);
       frame.classList.remove("bare");
     },
     done() {
       const seconds = (performance.now() - begun) / 1000;
       begun = 0;
-      easel.finish(painting);
+      easel.showFinished(painting);
       download.disabled = false;
       canvas.setAttribute("aria-label", `“${photo?.name}” painted as ${style.title}`);
-      ended(`Painted in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} seconds.`);
+      endWith(`Painted in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} seconds.`);
     },
     notice: alertUser,
     failed(text) {
-      wipe();
+      clearPainting();
       alertUser(text);
-      ended("Not painted.");
+      endWith("Not painted.");
     },
   });
 }
@@ -150,7 +154,7 @@ let painter: Painter | undefined;
 
 function paint(): void {
   if (!photo || !painter) return;
-  wipe();
+  clearPainting();
   canvas.setAttribute("aria-label", `“${photo.name}”, not painted yet`);
   setStages();
   status.textContent = `Painting ${photo.width} × ${photo.height} as ${style.title} …`;
@@ -161,19 +165,19 @@ function paint(): void {
 
 stop.onclick = () => {
   painter?.stop();
-  wipe();
-  ended("Stopped.");
+  clearPainting();
+  endWith("Stopped.");
   element("file").focus();
 };
 
-function hang(next: Photo): void {
+function showPhoto(next: Photo): void {
   closeAlert();
   photo = next;
   frame.hidden = false;
   frame.style.setProperty("--ratio", String(photo.width / photo.height));
   element("choose").classList.remove("primary");
   element("empty").hidden = true;
-  easel.hang(photo);
+  easel.showPhoto(photo);
   if (photo.note) alertUser(photo.note);
   paint();
 }
@@ -184,7 +188,7 @@ async function open(file: Blob, name: string): Promise<void> {
   const before = status.textContent;
   status.textContent = `Opening “${name}” …`;
   try {
-    hang(await openPhoto(file, name, MOST_PIXELS));
+    showPhoto(await openPhoto(file, name, MOST_PIXELS));
   } catch (error) {
     status.textContent = before;
     alertUser(error instanceof Error ? error.message : String(error));
@@ -196,7 +200,7 @@ for (const id of ["file", "capture"]) {
   input.addEventListener("change", () => {
     const file = input.files?.[0];
     if (file) void open(file, file.name);
-    input.value = ""; // so that the same file may be chosen again
+    input.value = ""; // so that choosing the same file again is a change
   });
 }
 
@@ -220,14 +224,14 @@ document.addEventListener("paste", (event) => {
   else alertUser("There is no picture to paste. Copy the picture itself, not its address.");
 });
 
-const camera = new Camera(MOST_PIXELS, hang, alertUser);
+const camera = new Camera(MOST_PIXELS, showPhoto, alertUser);
 element("camera-open").onclick = () => void camera.open();
 element("alert-close").onclick = () => {
   closeAlert();
   element("file").focus();
 };
 
-// ---- Taking it away
+// ---- Download
 
 download.onclick = () => {
   if (!photo || painting.length === 0) return;
@@ -272,22 +276,23 @@ function listStyles(styles: Style[]): void {
 
 async function start(): Promise<void> {
   const page = document.baseURI;
-  let manifest: Manifest;
+  let styles: Style[];
   try {
-    manifest = await fetchManifest(page);
+    styles = await fetchStyles(page);
   } catch (error) {
     alertUser(error instanceof Error ? error.message : String(error));
     status.textContent = "";
     return;
   }
-  style = manifest.styles[0];
-  listStyles(manifest.styles);
+  style = styles[0];
+  listStyles(styles);
   setStages();
-  painter = makePainter(manifest);
+  painter = makePainter(page);
   status.textContent = "";
   if (photo) paint();
   await workOffline(
-    manifest,
+    styles,
+    page,
     () => !photo,
     () => {
       element("offline").textContent = "Works without network from now on.";

@@ -1,39 +1,30 @@
-/** `models/models.json`: the styles that `neuralart export --format web` put beside the page. */
+/** Reads `models/models.json`, the list of styles that `neuralart export --format web` wrote. */
 
 export interface Style {
   name: string;
   title: string;
-  /** Address of the ONNX model, absolute once read. */
+  /** Address of the ONNX model: a name in the file, absolute once read. */
   file: string;
   sha256: string;
   stages: number;
-  /** Channels of all norms: so many means and variances are the statistics. */
+  /** Channels of all norms together. The statistics are a mean and a variance for each. */
   statistics: number;
-  /** Pixels from a tile's edge within which it may differ from the whole picture. */
+  /** Radius of the receptive field: nearer to its edge, a tile differs from the whole picture. */
   reach: number;
-  /** Tiles begin at multiples of this. */
+  /** Tiles begin at multiples of this number of pixels. */
   multiple: number;
-  /** Least height and width that the model takes. */
+  /** The smallest height and width that the model accepts. */
   minimum: number;
-  /** Statistics of larger pictures are measured on a copy of this many pixels. */
+  /** The statistics of a larger picture are measured on a copy of this many pixels. */
   measured_pixels: number;
   thumbnail: string;
   licence: string;
 }
 
-export interface Manifest {
-  styles: Style[];
-  /** Folder of onnxruntime-web's files, absolute, with a slash at its end. */
-  runtime: string;
-}
-
-/** The newest format of models.json that this page reads. */
+/** The format of models.json that this page reads. */
 const FORMAT = 1;
 
 const MODELS = "models/";
-
-/** What models.json says where the runtime's files lie beside the page. */
-const IN_FOLDER = "folder";
 
 const NUMBERS = [
   "stages",
@@ -44,14 +35,14 @@ const NUMBERS = [
   "measured_pixels",
 ] as const;
 
-/** Checked, with addresses made absolute. Throws Error with a sentence for people. */
-export function parseManifest(data: unknown, page: string): Manifest {
-  const { format, runtime, styles } = (data ?? {}) as {
-    format?: number;
-    runtime?: string;
-    styles?: Style[];
-  };
-  if (format !== FORMAT || typeof runtime !== "string" || !Array.isArray(styles)) {
+/**
+ * Checks what models.json says, and makes its addresses absolute. `page` is the page's address.
+ *
+ * Throws Error with a sentence for people.
+ */
+export function parseManifest(data: unknown, page: string): Style[] {
+  const { format, styles } = (data ?? {}) as { format?: number; styles?: Style[] };
+  if (format !== FORMAT || !Array.isArray(styles)) {
     throw new Error("models.json is not of this page’s format; export the page again.");
   }
   if (styles.length === 0) throw new Error("models.json lists no style; export the page again.");
@@ -64,19 +55,16 @@ export function parseManifest(data: unknown, page: string): Manifest {
     }
   }
   const models = new URL(MODELS, page);
-  return {
-    runtime: new URL(runtime === IN_FOLDER ? "ort/" : runtime, page).href,
-    styles: styles.map((style) => ({
-      ...style,
-      // The checksum makes a new model a new address, so that caches never serve an old one.
-      file: new URL(`${style.file}?v=${style.sha256.slice(0, 12)}`, models).href,
-      thumbnail: new URL(style.thumbnail, models).href,
-    })),
-  };
+  return styles.map((style) => ({
+    ...style,
+    // With the checksum, a new model has a new address, and caches never serve an old one.
+    file: new URL(`${style.file}?v=${style.sha256.slice(0, 12)}`, models).href,
+    thumbnail: new URL(style.thumbnail, models).href,
+  }));
 }
 
-/** Throws Error with a sentence for people. */
-export async function fetchManifest(page: string): Promise<Manifest> {
+/** Fetches the styles of the page at this address. Throws Error with a sentence for people. */
+export async function fetchStyles(page: string): Promise<Style[]> {
   let answer: Response;
   try {
     answer = await fetch(new URL("models.json", new URL(MODELS, page)));

@@ -1,16 +1,19 @@
-/** The service worker (sw.ts): keeps the page for times without network, and lets threads share memory. */
+/** Starts the service worker (sw.ts), for use without network and for threads. */
 
-import type { Manifest } from "./manifest";
+import type { Style } from "./manifest";
 import { runtimeFiles } from "./runtime";
 
 const RELOADED = "reloaded-for-threads";
 
 /**
- * Calls `kept` once everything that this browser needs is kept. Where there are no service workers (a page
- * from http and another machine, some private windows), the page works with the network and one thread.
+ * Keeps everything that this browser needs, and then calls `kept`.
+ *
+ * Some pages have no service worker: those that another machine serves by http, and some private
+ * windows. They work with the network and one thread.
  */
 export async function workOffline(
-  manifest: Manifest,
+  styles: Style[],
+  page: string,
   isIdle: () => boolean,
   kept: () => void,
 ): Promise<void> {
@@ -22,15 +25,15 @@ export async function workOffline(
     return;
   }
   const { active } = await navigator.serviceWorker.ready;
-  // The headers that threads need come with the page itself, so once more through the service worker.
+  // Threads need headers on the page itself: load it again, now through the service worker.
   if (!crossOriginIsolated && isIdle() && !sessionStorage.getItem(RELOADED)) {
     sessionStorage.setItem(RELOADED, "yes");
     location.reload();
     return;
   }
-  const things = manifest.styles.flatMap((style) => [style.file, style.thumbnail]);
+  const things = styles.flatMap((style) => [style.file, style.thumbnail]);
   navigator.serviceWorker.addEventListener("message", ({ data }) => {
     if (data === "kept") kept();
   });
-  active?.postMessage({ keep: [...runtimeFiles(manifest.runtime), ...things] });
+  active?.postMessage({ keep: [...runtimeFiles(page), ...things] });
 }

@@ -1,18 +1,18 @@
-/** The page's side of a painting: starts the worker, and goes on in another way when one fails. */
+/** Starts the worker that paints, and tries another way when one fails. */
 
-import type { Manifest, Style } from "./manifest";
-import type { Answer, Budget, Failure, PaintRequest, Pixels, Provider } from "./protocol";
+import type { Style } from "./manifest";
+import type { Answer, Budget, Failure, PaintRequest, Picture, Provider } from "./protocol";
 
-/** Tried one after the other when memory is short. The first two measure as `neuralart stylize` does. */
+/** Tried in this order when memory is short. The first two measure as `neuralart stylize` does. */
 const BUDGETS: Budget[] = [
-  { measured: 250_000, tile: 2_500_000 },
-  { measured: 250_000, tile: 600_000 },
-  { measured: 100_000, tile: 250_000 },
+  { tile: 2_500_000 },
+  { tile: 600_000 },
+  { tile: 250_000, measured: 100_000 },
 ];
 
-/** Phones and small tablets: their browsers end a page that takes much memory, without a word. */
+/** A phone or small tablet: its browser silently ends a page that takes much memory. */
 export function isSmallDevice(): boolean {
-  const { deviceMemory } = navigator as { deviceMemory?: number }; // GB; not in every browser
+  const { deviceMemory } = navigator as { deviceMemory?: number }; // GB; some browsers have none
   return deviceMemory === undefined ? matchMedia("(pointer: coarse)").matches : deviceMemory <= 4;
 }
 
@@ -22,9 +22,9 @@ export interface Listener {
   preview(width: number, height: number, stages: Uint8Array<ArrayBuffer>[]): void;
   tile(answer: Extract<Answer, { type: "tile" }>): void;
   done(): void;
-  /** It goes on in another way. */
+  /** Painting goes on in another way. */
   notice(text: string): void;
-  /** It does not. */
+  /** Painting has ended. */
   failed(text: string): void;
 }
 
@@ -39,45 +39,46 @@ export class Painter {
   private worker: Worker | undefined;
   private isBusy = false;
   private provider: Provider | undefined;
-  private level = isSmallDevice() ? 1 : 0;
+  private budgetIndex = isSmallDevice() ? 1 : 0;
 
   constructor(
-    private readonly manifest: Manifest,
+    /** The page's address. */
+    private readonly page: string,
     private readonly listener: Listener,
   ) {}
 
-  /** Stop what is going on, at once. */
+  /** Stops painting at once. */
   stop(): void {
     this.worker?.terminate();
     this.worker = undefined;
     this.isBusy = false;
   }
 
-  async paint(style: Style, photo: Pixels): Promise<void> {
+  async paint(style: Style, photo: Picture): Promise<void> {
     if (this.isBusy) this.stop();
     this.isBusy = true;
     this.provider ??= (await navigator.gpu?.requestAdapter().catch(() => null)) ? "webgpu" : "wasm";
-    if (!this.isBusy) return; // stopped meanwhile
+    if (!this.isBusy) return; // stopped while it asked for the adapter
     const { provider } = this;
     const request: PaintRequest = {
       type: "paint",
       style,
       photo,
       provider,
-      budget: BUDGETS[this.level],
-      runtime: this.manifest.runtime,
+      budget: BUDGETS[this.budgetIndex],
+      page: this.page,
     };
     this.worker ??= new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.hear(data, style, photo);
+    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.receive(data, style, photo);
     this.worker.onerror = (event) => {
-      // Nothing that the worker could catch itself: it was not loaded, or its module ended.
+      // The worker could not catch it: it was not loaded, or its module aborted.
       const failure = event.message ? "memory" : "runtime";
-      this.hear({ type: "failed", failure, detail: event.message }, style, photo);
+      this.receive({ type: "failed", failure, detail: event.message }, style, photo);
     };
     this.worker.postMessage(request);
   }
 
-  private hear(answer: Answer, style: Style, photo: Pixels): void {
+  private receive(answer: Answer, style: Style, photo: Picture): void {
     const { listener } = this;
     if (answer.type === "engine") listener.engine(answer.text);
     else if (answer.type === "progress")
@@ -92,19 +93,19 @@ export class Painter {
     }
   }
 
-  private recover(failure: Failure, detail: string, style: Style, photo: Pixels): void {
+  private recover(failure: Failure, detail: string, style: Style, photo: Picture): void {
     console.warn(`neuralart: ${failure}: ${detail}`);
     const wasBusy = this.isBusy;
-    this.stop(); // its memory is only given back with it
-    if (!wasBusy) return; // a graphics card lost between two paintings: the next one asks again
+    this.stop(); // only the worker's end frees its memory
+    if (!wasBusy) return; // the graphics card was lost between two paintings; the next asks again
     if (failure === "gpu") {
       this.provider = "wasm";
       this.listener.notice(
         "The graphics card stopped answering. Painting goes on on the processor, which is slower.",
       );
       void this.paint(style, photo);
-    } else if (failure === "memory" && this.level + 1 < BUDGETS.length) {
-      this.level += 1;
+    } else if (failure === "memory" && this.budgetIndex + 1 < BUDGETS.length) {
+      this.budgetIndex += 1;
       this.listener.notice("Memory was short. Painting goes on in smaller pieces.");
       void this.paint(style, photo);
     } else {

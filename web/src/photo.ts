@@ -1,27 +1,27 @@
-/** A file, or what was pasted or taken by the camera, as pixels; every failure a sentence for people. */
+/** Opens photos: files, pasted pictures, and those of the camera. */
 
 import { imageSize } from "image-size";
 import { sizeWithin, withoutAlpha } from "./pixels";
-import type { Pixels } from "./protocol";
+import type { Picture } from "./protocol";
 
-/** More than this is refused before the browser decodes it: 4 bytes a pixel, 800 MB. */
+/** A larger picture is refused before the browser decodes it, at 4 bytes a pixel (800 MB). */
 const MOST_DECODED_PIXELS = 200_000_000;
 
-/** So much of a file has its header, whatever thumbnail and colour profile come before. */
+/** The header is within these first bytes, even after a thumbnail and a colour profile. */
 const HEADER_BYTES = 4_000_000;
 
-export interface Photo extends Pixels {
+export interface Photo extends Picture {
   name: string;
-  /** What was done to it, if anything. */
+  /** A sentence for people if the photo was shrunk, else empty. */
   note: string;
 }
 
-export function megapixels(pixels: number): string {
+function megapixels(pixels: number): string {
   const value = pixels / 1e6;
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} megapixels`;
 }
 
-/** A picture on a canvas of its own, no larger than `most` pixels, on white where it is transparent. */
+/** The pixels of a picture, shrunk to at most `most`, on white where it is transparent. */
 function drawn(picture: ImageBitmap | HTMLVideoElement, size: [number, number], most: number) {
   const [width, height] = sizeWithin(...size, most);
   const canvas = document.createElement("canvas");
@@ -37,6 +37,7 @@ function drawn(picture: ImageBitmap | HTMLVideoElement, size: [number, number], 
   return { width, height, rgb: withoutAlpha(data) };
 }
 
+/** Width and height by the file's header, or undefined for an unknown type. */
 async function sizeInHeader(file: Blob): Promise<[number, number] | undefined> {
   try {
     const { width, height } = imageSize(
@@ -44,11 +45,11 @@ async function sizeInHeader(file: Blob): Promise<[number, number] | undefined> {
     );
     return [width, height];
   } catch {
-    return undefined; // of a kind that the browser may know all the same
+    return undefined; // the browser may know the type all the same
   }
 }
 
-/** Upright, at most `most` pixels. Throws Error with a sentence for people. */
+/** Opens a file, upright, in at most `most` pixels. Throws Error with a sentence for people. */
 export async function openPhoto(file: Blob, name: string, most: number): Promise<Photo> {
   if (file.size === 0) throw new Error(`“${name}” is empty.`);
   const claimed = await sizeInHeader(file);
@@ -88,7 +89,7 @@ export async function openPhoto(file: Blob, name: string, most: number): Promise
   }
 }
 
-/** What a camera shows now. */
+/** The camera's current picture, in at most `most` pixels. */
 export function photoOf(video: HTMLVideoElement, most: number): Photo {
   const pixels = drawn(video, [video.videoWidth, video.videoHeight], most);
   return { ...pixels, name: "camera", note: "" };

@@ -1,9 +1,9 @@
 /** Arithmetic on pixels: RGB, 3 bytes each, rows from the top. */
 
-import type { Pixels } from "./protocol";
+import type { Picture } from "./protocol";
 import type { Box } from "./tiles";
 
-/** The size of at most `most` pixels, proportions kept, never larger than it was. */
+/** The size shrunk in proportion to about `most` pixels, if it has more. */
 export function sizeWithin(width: number, height: number, most: number): [number, number] {
   const scale = Math.min(1, Math.sqrt(most / (width * height)));
   return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
@@ -14,7 +14,7 @@ interface Weights {
   shares: Float32Array[];
 }
 
-/** For each of `to` places: the first of `from` places that it covers, and how much of each. */
+/** For each of `to` new pixels: the first of `from` old ones that it covers, and their shares. */
 function areas(from: number, to: number): Weights {
   const scale = from / to;
   const first: number[] = [];
@@ -32,8 +32,8 @@ function areas(from: number, to: number): Weights {
   return { first, shares };
 }
 
-/** Shrunk so that each new pixel is the mean of the area it covers: OpenCV's INTER_AREA. */
-export function shrink(photo: Pixels, width: number, height: number): Pixels {
+/** Shrinks a picture. Each new pixel is the mean of the area it covers, as OpenCV's INTER_AREA. */
+export function shrink(photo: Picture, width: number, height: number): Picture {
   if (width === photo.width && height === photo.height) return photo;
   const [columns, rows] = [areas(photo.width, width), areas(photo.height, height)];
   const rgb = new Uint8Array(width * height * 3);
@@ -58,8 +58,8 @@ export function shrink(photo: Pixels, width: number, height: number): Pixels {
   return { width, height, rgb };
 }
 
-/** A part of a picture. */
-export function cut(photo: Pixels, box: Box): Uint8Array<ArrayBuffer> {
+/** The part of a picture in `box`. */
+export function cut(photo: Picture, box: Box): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(box.width * box.height * 3);
   for (let y = 0; y < box.height; y++) {
     const from = ((box.top + y) * photo.width + box.left) * 3;
@@ -68,15 +68,15 @@ export function cut(photo: Pixels, box: Box): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-/** Put a part where it belongs. */
-export function paste(photo: Pixels, box: Box, part: Uint8Array): void {
+/** Puts a part into `box` of a picture. */
+export function paste(photo: Picture, box: Box, part: Uint8Array): void {
   for (let y = 0; y < box.height; y++) {
     const row = part.subarray(y * box.width * 3, (y + 1) * box.width * 3);
     photo.rgb.set(row, ((box.top + y) * photo.width + box.left) * 3);
   }
 }
 
-/** Where -1, -2, .. and size, size + 1, .. lie in a picture that is reflected at its edges. */
+/** The place in 0..size-1 that is seen at place `at`, beyond an edge, by reflection. */
 function reflected(at: number, size: number): number {
   if (size === 1) return 0;
   const period = 2 * (size - 1);
@@ -84,8 +84,8 @@ function reflected(at: number, size: number): number {
   return within < size ? within : period - within;
 }
 
-/** Continued by its reflection at the right and the bottom to `least` pixels each way. */
-export function grown(photo: Pixels, least: number): Pixels {
+/** Extends a picture to the right and the bottom by reflection, to at least `least` pixels each. */
+export function grown(photo: Picture, least: number): Picture {
   const [width, height] = [Math.max(least, photo.width), Math.max(least, photo.height)];
   if (width === photo.width && height === photo.height) return photo;
   const rgb = new Uint8Array(width * height * 3);
@@ -98,7 +98,7 @@ export function grown(photo: Pixels, least: number): Pixels {
   return { width, height, rgb };
 }
 
-/** How `strength` (0 the photo, 1 the last of `stages`) lies between two pictures of the chain. */
+/** The two pictures of the chain that `strength` lies between: 0 is the photo, 1 the last stage. */
 export function between(
   strength: number,
   stages: number,
@@ -108,10 +108,10 @@ export function between(
   return { lower, upper: Math.min(lower + 1, stages), share: place - lower };
 }
 
-/** Some rows of a mixture of two pictures, as a canvas takes them (RGBA). */
+/** Rows of (1 - share) * lower + share * upper, as RGBA for a canvas. */
 export function mixedRows(
-  lower: Pixels,
-  upper: Pixels,
+  lower: Picture,
+  upper: Picture,
   share: number,
   top: number,
   rows: number,
@@ -128,7 +128,7 @@ export function mixedRows(
   return out;
 }
 
-/** RGB of the RGBA that a canvas gives. */
+/** Converts the RGBA of a canvas to RGB. */
 export function withoutAlpha(rgba: Uint8ClampedArray): Uint8Array<ArrayBuffer> {
   const rgb = new Uint8Array((rgba.length / 4) * 3);
   for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
@@ -139,7 +139,7 @@ export function withoutAlpha(rgba: Uint8ClampedArray): Uint8Array<ArrayBuffer> {
   return rgb;
 }
 
-/** The red, the green and the blue of a picture after one another, 0..255: what models take. */
+/** Converts RGB pixels to a red, a green and a blue plane of 0..255, which models take. */
 export function toPlanes(rgb: Uint8Array): Float32Array {
   const area = rgb.length / 3;
   const planes = new Float32Array(rgb.length);
@@ -151,10 +151,10 @@ export function toPlanes(rgb: Uint8Array): Float32Array {
   return planes;
 }
 
-/** The picture of what models give, rounded. */
+/** Converts the planes that models make to RGB pixels, rounded and clipped. */
 export function fromPlanes(planes: Float32Array): Uint8Array<ArrayBuffer> {
   const area = planes.length / 3;
-  const rgb = new Uint8ClampedArray(planes.length); // it rounds to the nearest
+  const rgb = new Uint8ClampedArray(planes.length); // rounds to the nearest
   for (let at = 0, to = 0; at < area; at++) {
     rgb[to++] = planes[at];
     rgb[to++] = planes[area + at];

@@ -1,10 +1,10 @@
-/** What the page and its worker say to each other. */
+/** The messages between the page and its worker. */
 
 import type { Style } from "./manifest";
 import type { Box } from "./tiles";
 
-/** RGB, 3 bytes a pixel, rows from the top. */
-export interface Pixels {
+/** A picture: RGB, 3 bytes a pixel, rows from the top. */
+export interface Picture {
   width: number;
   height: number;
   rgb: Uint8Array<ArrayBuffer>;
@@ -12,35 +12,35 @@ export interface Pixels {
 
 export type Provider = "webgpu" | "wasm";
 
-/** The most that is computed at once, in pixels. */
+/** The most pixels to compute at once. */
 export interface Budget {
-  /** Of the copy that the statistics are measured on. */
-  measured: number;
   /** Of a tile with its overlap. */
   tile: number;
+  /** Of the copy that statistics are measured on, if fewer than the style's `measured_pixels`. */
+  measured?: number;
 }
 
 export interface PaintRequest {
   type: "paint";
   style: Style;
-  photo: Pixels;
+  photo: Picture;
   provider: Provider;
   budget: Budget;
-  /** Folder of the runtime's files, absolute, with a slash at its end. */
-  runtime: string;
+  /** The page's address: the runtime is in a folder beside it. */
+  page: string;
 }
 
-/** Why a painting failed: what the page does next depends on it. */
+/** Why painting failed. What the page does next depends on it. */
 export type Failure = "memory" | "gpu" | "offline" | "model" | "runtime";
 
 export type Answer =
-  /** How it is computed, in words. */
+  /** What computes, in words. */
   | { type: "engine"; text: string }
-  /** Share of the work that is done, and the seconds that the next answer will take, as far as known. */
+  /** Shares of the work: that done, and that of the next answer, which takes about `seconds`. */
   | { type: "progress"; done: number; next: number; seconds: number }
-  /** A first impression, from the copy that was measured: one picture for each stage. */
+  /** A first impression from the copy that was measured: one picture for each stage. */
   | { type: "preview"; width: number; height: number; stages: Uint8Array<ArrayBuffer>[] }
-  /** A finished part of the painting: `box` of every stage. */
+  /** A finished part of the painting: the pixels in `box` after each stage. */
   | { type: "tile"; box: Box; stages: Uint8Array<ArrayBuffer>[] }
   | { type: "done" }
   | { type: "failed"; failure: Failure; detail: string };

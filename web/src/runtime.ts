@@ -1,15 +1,19 @@
-/** onnxruntime-web, loaded from the folder that models.json names, as the browser can run it. */
+/** Loads onnxruntime-web from the page's folder, in the build that suits the browser. */
 
 import type * as Ort from "onnxruntime-web";
 import type { Provider } from "./protocol";
 
-/** Put in by the build: the version of onnxruntime-web. */
+/** The version of onnxruntime-web, set by the build (vite.config.ts). */
 declare const RUNTIME_VERSION: string;
 
+/** The folder of the runtime's files, relative to the page. */
+const FOLDER = "ort/";
+
 /**
- * The build to load. With the first two the graphics card computes; all compute on the processor too.
+ * The script and the WebAssembly module of each build.
  *
- * `jspi` needs WebAssembly's promise integration and is the smaller one; `asyncify` does without.
+ * All compute on the processor; the first two also on the graphics card. `jspi` needs WebAssembly's
+ * promise integration and is smaller; `asyncify` does without.
  */
 const BUILDS = {
   jspi: ["ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm"],
@@ -17,7 +21,7 @@ const BUILDS = {
   plain: ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"],
 } as const;
 
-/** More threads than this wait for memory. */
+/** With more threads, memory is the bottleneck. */
 const MOST_THREADS = 8;
 
 function buildOf(): keyof typeof BUILDS {
@@ -25,23 +29,24 @@ function buildOf(): keyof typeof BUILDS {
   return "Suspending" in WebAssembly ? "jspi" : "asyncify";
 }
 
-/** The files that this browser will ask for, to have them before the network is gone. */
-export function runtimeFiles(folder: string): string[] {
-  // The version makes another runtime another address, so that caches never mix two.
+/** The addresses of the files that this browser needs, for the page at this address. */
+export function runtimeFiles(page: string): string[] {
+  const folder = new URL(FOLDER, page);
+  // With the version, another runtime has other addresses, and caches never mix two.
   return BUILDS[buildOf()].map((name) => new URL(`${name}?v=${RUNTIME_VERSION}`, folder).href);
 }
 
-/** Whether memory may be shared between threads: it needs headers that not every server sends (sw.ts). */
+/** The number of threads: one unless headers allow them to share memory (sw.ts adds these). */
 export function threads(): number {
   return crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
 }
 
-/** Throws Error if it cannot be fetched or started. */
-export async function loadRuntime(folder: string): Promise<typeof Ort> {
-  const [script, wasm] = runtimeFiles(folder);
+/** Loads the runtime. Throws Error if it cannot be fetched or started. */
+export async function loadRuntime(page: string): Promise<typeof Ort> {
+  const [script, wasm] = runtimeFiles(page);
   const answer = await fetch(script);
   if (!answer.ok) throw new Error(`${script}: ${answer.status}`);
-  // As a blob it runs from another host, too, and whatever type the server calls it by.
+  // A blob runs whatever type the server sends; some send .mjs as no script.
   const blob = new Blob([await answer.text()], { type: "text/javascript" });
   const ort: typeof Ort = await import(/* @vite-ignore */ URL.createObjectURL(blob));
   ort.env.logLevel = "error";
@@ -50,7 +55,7 @@ export async function loadRuntime(folder: string): Promise<typeof Ort> {
   return ort;
 }
 
-/** A session of a model. Throws whatever the runtime throws. */
+/** Opens a model. Throws whatever the runtime throws. */
 export async function openSession(
   ort: typeof Ort,
   model: Uint8Array,
@@ -58,7 +63,7 @@ export async function openSession(
 ): Promise<Ort.InferenceSession> {
   return ort.InferenceSession.create(model, {
     executionProviders: [provider],
-    // Both keep what the largest picture needed for as long as the session lives.
+    // Both would hold the memory of the largest picture for as long as the session lives.
     enableMemPattern: false,
     enableCpuMemArena: false,
   });

@@ -1,21 +1,21 @@
 /**
- * The service worker, in the build as sw.js.
+ * The service worker; the build writes it as sw.js.
  *
- * It keeps the page, the runtime and the models, so that the page opens without network; and it adds the two
- * headers to every answer without which a browser shares no memory between threads, because few static
- * servers send them.
+ * It keeps the page, the runtime and the models, so that the page opens without network. It also
+ * adds headers to every answer: without them a browser shares no memory between threads, and few
+ * static servers send them.
  */
 
-/** Put in by the build (vite.config.ts): the page's files, whose names change with what is in them. */
+/** The page's files, set by the build (vite.config.ts). Their names change with their content. */
 declare const FILES: string[];
 
 const scope = self as unknown as ServiceWorkerGlobalScope;
 
-/** A host may have several of these pages, and all their caches are in one place. */
+/** Several of these pages on one host share its caches; the prefix is this page's own. */
 const PREFIX = `neuralart ${scope.registration.scope} `;
-/** The page's files; replaced by each build. */
+/** The cache of the page's files: a new one for each build. */
 const PAGE = `${PREFIX}${FILES.join(" ")}`;
-/** Runtime and models, whose addresses change with what is in them. */
+/** The cache of runtime and models, whose addresses change with their content. */
 const THINGS = `${PREFIX}things`;
 
 const ISOLATION = {
@@ -32,7 +32,7 @@ function isolated(answer: Response): Response {
   return new Response(answer.body, { status, statusText, headers });
 }
 
-/** Things that may change under the same address: from the network while there is one. */
+/** For what may change at the same address: asks the network first, then the cache. */
 async function newest(request: Request): Promise<Response> {
   try {
     const answer = await fetch(request);
@@ -57,7 +57,7 @@ async function answerTo(request: Request): Promise<Response> {
   return isolated(kept ?? (await fetch(request)));
 }
 
-/** Have all of these and nothing else. */
+/** Makes the cache hold these addresses and no others. */
 async function keep(addresses: string[]): Promise<void> {
   const cache = await caches.open(THINGS);
   for (const { url } of await cache.keys()) if (!addresses.includes(url)) await cache.delete(url);
@@ -85,7 +85,7 @@ scope.addEventListener("activate", (event) => {
 
 scope.addEventListener("message", (event) => {
   const { keep: addresses } = event.data as { keep: string[] };
-  // Kept as far as it went; the next visit goes on.
+  // What was kept before an error stays; the next visit fetches the others.
   const tell = async () => {
     await keep(addresses);
     event.source?.postMessage("kept");

@@ -1,8 +1,8 @@
 /**
- * Which parts of a large picture are painted one after the other.
+ * Cuts a large picture into tiles that are painted one after the other.
  *
- * With frozen statistics every layer of a chain is local: further than `reach` from a tile's edge, the tile
- * has the colours of the whole picture, if its corner lies on the grid of the strides (`multiple`).
+ * With frozen statistics every layer of a chain is local. So a tile that begins at a multiple of
+ * the strides (`multiple`) has the colours of the whole picture, except within `reach` of its edge.
  */
 
 export interface Box {
@@ -13,12 +13,13 @@ export interface Box {
 }
 
 export interface Tile {
-  /** What is computed. */
-  window: Box;
-  /** The part of it that is kept; the parts of all tiles make the picture. */
+  /** What is computed, with the overlaps. */
+  computed: Box;
+  /** The part of it that is kept. The kept parts of all tiles are the picture. */
   kept: Box;
 }
 
+/** A tile along one axis: it computes `length` pixels from `begin`, and keeps `from..to`. */
 interface Span {
   begin: number;
   length: number;
@@ -26,12 +27,16 @@ interface Span {
   to: number;
 }
 
-/** Windows of one length that cover 0..size, each overlapping the next by two reaches at least. */
-export function spans(size: number, count: number, reach: number, multiple: number): Span[] {
+/**
+ * Spans of one length that cover 0..size. Each overlaps the next by at least 2 * reach.
+ *
+ * There are `count` of them, or one if they would be as long as the whole.
+ */
+function spans(size: number, count: number, reach: number, multiple: number): Span[] {
   if (count === 1) return [{ begin: 0, length: size, from: 0, to: size }];
-  // The last window ends where the picture does, so its length is on the grid if the others are.
-  const overlap = 2 * reach + multiple; // to begin on the grid takes up to a multiple of it
+  const overlap = 2 * reach + multiple; // a begin is rounded down by less than `multiple`
   const least = (size + overlap * (count - 1)) / count;
+  // The last span ends at `size`; a length of this form makes it begin at a multiple, too.
   const length = size - Math.floor((size - least) / multiple) * multiple;
   if (length >= size) return spans(size, 1, reach, multiple);
   const begins = Array.from({ length: count }, (_, i) =>
@@ -49,11 +54,11 @@ export function spans(size: number, count: number, reach: number, multiple: numb
 }
 
 /**
- * The tiles that cost least in all, each of at most `most` pixels with its overlap.
+ * The tiling with the fewest computed pixels whose tiles have at most `most` pixels each.
  *
- * Throws RangeError if overlaps alone are larger than that.
+ * Throws RangeError if the overlaps alone are larger than that.
  */
-export function plan(
+export function bestTiling(
   width: number,
   height: number,
   reach: number,
@@ -72,14 +77,14 @@ export function plan(
       if (area <= most) {
         const cost = area * m * n;
         if (!best || cost < best.cost) best = { rows, columns, cost };
-        break; // more columns only overlap more
+        break; // with more columns there is more overlap
       }
     }
   }
   if (!best) throw new RangeError(`no tiles of ${most} pixels with an overlap of ${reach}`);
   return best.rows.flatMap((row) =>
     best.columns.map((column) => ({
-      window: { left: column.begin, top: row.begin, width: column.length, height: row.length },
+      computed: { left: column.begin, top: row.begin, width: column.length, height: row.length },
       kept: {
         left: column.from,
         top: row.from,

@@ -1,21 +1,22 @@
-/** Paints, apart from the page: statistics of the picture first, then the picture in tiles on them. */
+/** The worker that paints: it measures the statistics of a picture, then paints it in tiles. */
 
 import type * as Ort from "onnxruntime-web";
 import type { Style } from "./manifest";
 import { cut, fromPlanes, grown, shrink, sizeWithin, toPlanes } from "./pixels";
-import type { Answer, Budget, Failure, PaintRequest, Pixels, Provider } from "./protocol";
+import type { Answer, Budget, Failure, PaintRequest, Picture, Provider } from "./protocol";
 import { loadRuntime, openSession, threads } from "./runtime";
-import { type Box, plan } from "./tiles";
+import { type Box, bestTiling } from "./tiles";
 
 let runtime: Promise<typeof Ort> | undefined;
 let opened: { key: string; session: Ort.InferenceSession } | undefined;
 
-function say(answer: Answer): void {
+/** Posts an answer. Its pictures are handed over, not copied. */
+function post(answer: Answer): void {
   const buffers = "stages" in answer ? answer.stages.map((stage) => stage.buffer) : [];
   postMessage(answer, { transfer: buffers });
 }
 
-/** An error with what the page can do about it. */
+/** An error of a kind that the page knows. */
 class Failed extends Error {
   constructor(
     readonly failure: Failure,
@@ -28,8 +29,8 @@ class Failed extends Error {
 function failureOf(error: unknown, provider: Provider): Failure {
   if (error instanceof Failed) return error.failure;
   const text = String(error);
-  // How an allocation fails depends on where: a C++ exception (a bare number without its text), an
-  // abort of the module, or the engine's own error.
+  // An allocation may fail as a C++ exception (a bare number, without its text), as an abort of the
+  // module, or as the runtime's own error.
   if (/memory|bad_alloc|alloc|abort|^\d+$/i.test(text) || error instanceof RangeError) {
     return "memory";
   }
@@ -50,8 +51,8 @@ async function fetchModel(style: Style): Promise<Uint8Array> {
 async function sessionFor(request: PaintRequest): Promise<[typeof Ort, Ort.InferenceSession]> {
   const { style, provider } = request;
   const model = fetchModel(style);
-  model.catch(() => {}); // reported below, when the runtime is there
-  runtime ??= loadRuntime(request.runtime);
+  model.catch(() => {}); // awaited below, where it throws again
+  runtime ??= loadRuntime(request.page);
   let ort: typeof Ort;
   try {
     ort = await runtime;
@@ -66,14 +67,14 @@ async function sessionFor(request: PaintRequest): Promise<[typeof Ort, Ort.Infer
     if (provider === "webgpu") {
       const device = await ort.env.webgpu.device;
       device?.lost?.then(() =>
-        say({ type: "failed", failure: "gpu", detail: "the device was lost" }),
+        post({ type: "failed", failure: "gpu", detail: "the device was lost" }),
       );
     }
   }
   return [ort, opened.session];
 }
 
-type Run = (photo: Pixels, statistics?: Float32Array) => Promise<Painted>;
+type Run = (photo: Picture, statistics?: Float32Array) => Promise<Painted>;
 
 interface Painted {
   stages: Uint8Array<ArrayBuffer>[];
@@ -92,18 +93,18 @@ function runner(ort: typeof Ort, session: Ort.InferenceSession, style: Style): R
     const stages = Array.from({ length: style.stages }, (_, k) => outputs[`stage${k + 1}`].data);
     return {
       stages: stages.map((planes) => fromPlanes(planes as Float32Array)),
-      // A copy: what the runtime gives may be its own memory.
+      // A copy, since the runtime may reuse its own memory.
       statistics: new Float32Array(outputs.measured.data as Float32Array),
     };
   };
 }
 
-function up(pixels: number, multiple: number): number {
+function roundUp(pixels: number, multiple: number): number {
   return Math.ceil(pixels / multiple) * multiple;
 }
 
-/** Pixels of a tile: enough that more than its overlaps are kept. */
-function tileOf(budget: Budget, style: Style): number {
+/** The most pixels of a tile: at least (3 * reach)², so that the overlaps leave reach². */
+function tilePixels(budget: Budget, style: Style): number {
   return Math.max(budget.tile, (3 * style.reach) ** 2);
 }
 
@@ -113,23 +114,24 @@ async function paint(request: PaintRequest): Promise<void> {
   const run = runner(ort, session, style);
   const count = threads();
   const processor = count > 1 ? `the processor, ${count} threads` : "the processor, one thread";
-  say({ type: "engine", text: provider === "webgpu" ? "the graphics card" : processor });
+  post({ type: "engine", text: provider === "webgpu" ? "the graphics card" : processor });
 
-  const most = Math.min(style.measured_pixels, budget.measured);
+  const most = Math.min(style.measured_pixels, budget.measured ?? Infinity);
   const isWhole = photo.width * photo.height <= most;
   const size = sizeWithin(photo.width, photo.height, most);
-  const [width, height] = isWhole ? size : size.map((edge) => up(edge, style.multiple));
+  const [width, height] = isWhole ? size : size.map((edge) => roundUp(edge, style.multiple));
+  const largest = tilePixels(budget, style);
   const tiles = isWhole
     ? []
-    : plan(photo.width, photo.height, style.reach, style.multiple, tileOf(budget, style));
+    : bestTiling(photo.width, photo.height, style.reach, style.multiple, largest);
 
-  const areas = [width * height, ...tiles.map(({ window }) => window.width * window.height)];
+  const areas = [width * height, ...tiles.map(({ computed }) => computed.width * computed.height)];
   const total = areas.reduce((sum, area) => sum + area, 0);
-  let pace = 0; // seconds a pixel
+  let pace = 0; // seconds per pixel
   let done = 0;
-  const timed = async (pixels: Pixels, statistics?: Float32Array) => {
+  const timed = async (pixels: Picture, statistics?: Float32Array) => {
     const area = pixels.width * pixels.height;
-    say({ type: "progress", done: done / total, next: area / total, seconds: pace * area });
+    post({ type: "progress", done: done / total, next: area / total, seconds: pace * area });
     const begun = performance.now();
     const painted = await run(pixels, statistics);
     pace = (performance.now() - begun) / 1000 / area;
@@ -141,26 +143,27 @@ async function paint(request: PaintRequest): Promise<void> {
   const measured = await timed(small);
   const whole: Box = { left: 0, top: 0, width, height };
   const stages = measured.stages.map((rgb) => cut({ ...small, rgb }, whole));
-  if (isWhole) say({ type: "tile", box: whole, stages });
-  else say({ type: "preview", width, height, stages });
-  for (const { window, kept } of tiles) {
-    const { width, height } = window;
-    const { stages } = await timed({ width, height, rgb: cut(photo, window) }, measured.statistics);
-    const box = { ...kept, left: kept.left - window.left, top: kept.top - window.top };
-    say({
+  if (isWhole) post({ type: "tile", box: whole, stages });
+  else post({ type: "preview", width, height, stages });
+  for (const { computed, kept } of tiles) {
+    const { width, height } = computed;
+    const tile = { width, height, rgb: cut(photo, computed) };
+    const { stages } = await timed(tile, measured.statistics);
+    const box = { ...kept, left: kept.left - computed.left, top: kept.top - computed.top };
+    post({
       type: "tile",
       box: kept,
       stages: stages.map((rgb) => cut({ width, height, rgb }, box)),
     });
   }
-  say({ type: "done" });
+  post({ type: "done" });
 }
 
 addEventListener("message", async ({ data: request }: MessageEvent<PaintRequest>) => {
   try {
     await paint(request);
   } catch (error) {
-    say({
+    post({
       type: "failed",
       failure: failureOf(error, request.provider),
       detail: error instanceof Error ? error.message : String(error),

@@ -1,8 +1,8 @@
 /**
- * The page in a browser, from a server that sends no headers but the type.
+ * Runs the page in a browser, from a server that sends no header but the type.
  *
- * tests/e2e/test_web.py makes the folder NEURALART_PAGE: `site` by neuralart's own export, and pictures with
- * what `neuralart stylize` makes of them.
+ * tests/exporting/test_web.py makes the folder NEURALART_PAGE. It holds the exported page (`site`),
+ * and photos with what `neuralart stylize` makes of them.
  */
 
 import { existsSync, readFileSync } from "node:fs";
@@ -13,10 +13,10 @@ import { type Browser, type BrowserContextOptions, chromium, type Page } from "p
 
 export const FOLDER = process.env.NEURALART_PAGE ?? "";
 
-/** Of the machine's own package. */
+/** The system's Chromium. */
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-/** A graphics card made by software: slow, but the same WebGPU. */
+/** WebGPU computed by software: slow, but the same interface. */
 const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 const FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
 
@@ -33,27 +33,25 @@ export class Site {
   /** Answers in place of files. */
   readonly instead = new Map<string, string>();
   readonly missing = new Set<string>();
-  readonly asked: string[] = [];
   private readonly server: Server;
 
-  private constructor(headers: Record<string, string>) {
+  private constructor() {
     this.server = createServer((request, response) => {
       const path = normalize(new URL(request.url ?? "/", "http://x").pathname);
       const name = path.endsWith("/") ? `${path}index.html` : path;
-      this.asked.push(name);
       const file = join(FOLDER, "site", name);
       if (this.missing.has(name) || !(this.instead.has(name) || existsSync(file))) {
         response.writeHead(404).end();
         return;
       }
       const type = TYPES[extname(name)] ?? "application/octet-stream";
-      response.writeHead(200, { "Content-Type": type, ...headers });
+      response.writeHead(200, { "Content-Type": type });
       response.end(this.instead.get(name) ?? readFileSync(file));
     });
   }
 
-  static async open(headers: Record<string, string> = {}): Promise<Site> {
-    const site = new Site(headers);
+  static async open(): Promise<Site> {
+    const site = new Site();
     await new Promise<void>((listening) => site.server.listen(0, "localhost", listening));
     return site;
   }
@@ -77,7 +75,7 @@ export function launch(more: "gpu" | "camera" | "plain" = "plain"): Promise<Brow
   });
 }
 
-/** The page, ready: reloaded through its service worker, if it may have one. */
+/** Opens the page and waits for it, reloaded through its service worker if it may have one. */
 export async function visit(
   browser: Browser,
   site: Site,
@@ -88,7 +86,7 @@ export async function visit(
     viewport: { width: 1280, height: 860 },
     ...options,
   });
-  context.setDefaultTimeout(90_000); // other work may go on beside this
+  context.setDefaultTimeout(90_000); // for a busy machine
   const page = await context.newPage();
   await before?.(page);
   await page.goto(site.address);
@@ -99,12 +97,12 @@ export async function visit(
   return page;
 }
 
-/** The page on a device of little memory: it begins with small tiles. */
+/** Makes the page see a device of little memory, so that it begins with small tiles. */
 export async function withLittleMemory(page: Page): Promise<void> {
   await page.addInitScript(() => Object.defineProperty(navigator, "deviceMemory", { value: 2 }));
 }
 
-/** Run in the painting worker before its own code. */
+/** Runs code in the worker that paints, before its own. */
 export async function inWorker(page: Page, code: string): Promise<void> {
   await page.addInitScript((source) => {
     const blob = (text: string) =>
@@ -148,7 +146,7 @@ export async function downloaded(page: Page): Promise<{ name: string; data: Buff
   return { name: download.suggestedFilename(), data: readFileSync(await download.path()) };
 }
 
-/** Mean and largest difference of two PNGs, 0..255; they must be of one size. */
+/** Mean and largest difference, 0..255, of two PNGs of one size. */
 export async function difference(
   page: Page,
   first: Buffer,

@@ -1,4 +1,4 @@
-/** What people do with the page: files of all kinds, other ways in, keyboard, phone. */
+/** The page in use: all kinds of files, drop, paste and camera, keyboard, phone. */
 
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
@@ -47,7 +47,7 @@ test("what is no photo is refused in words, and the page goes on", async () => {
   }
   await choose(page, "photo.png");
   await painted(page);
-  // Refused later, too, without harm to what is there.
+  // A later refusal does not harm the painting that is there.
   await choose(page, "notes.txt");
   await message(page).getByText("is not a picture").waitFor();
   expect((await downloaded(page)).name).toBe("photo-tiny.png");

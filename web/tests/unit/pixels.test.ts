@@ -10,9 +10,9 @@ import {
   sizeWithin,
   toPlanes,
 } from "../../src/pixels";
-import type { Pixels } from "../../src/protocol";
+import type { Picture } from "../../src/protocol";
 
-function picture(width: number, height: number, value: (x: number, y: number) => number): Pixels {
+function picture(width: number, height: number, value: (x: number, y: number) => number): Picture {
   const rgb = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++)
@@ -26,7 +26,8 @@ const red = ({ rgb }: { rgb: Uint8Array }) => Array.from(rgb).filter((_, i) => i
 test("shrinking takes the mean of the area, in parts where it must", () => {
   const photo = picture(3, 2, (x, y) => 30 * x + 60 * y);
   expect(red(shrink(photo, 1, 1))).toEqual([60]);
-  // Columns of 1.5 places each: (0 + 30 / 2) / 1.5 and (30 / 2 + 60) / 1.5, and half of 60 more.
+  // A new column covers 1.5 old ones: (0 + 30 / 2) / 1.5 and (30 / 2 + 60) / 1.5. The mean of two
+  // rows adds 60 / 2.
   expect(red(shrink(photo, 2, 1))).toEqual([40, 80]);
   expect(shrink(photo, 3, 2)).toBe(photo);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { plan } from "../../src/tiles";
+import { bestTiling } from "../../src/tiles";
 
 const CASES = [
   { width: 4000, height: 3000, reach: 172, multiple: 8, most: 2_500_000 },
@@ -9,20 +9,21 @@ const CASES = [
 ];
 
 test.each(CASES)("tiles of $width x $height", ({ width, height, reach, multiple, most }) => {
-  const tiles = plan(width, height, reach, multiple, most);
+  const tiles = bestTiling(width, height, reach, multiple, most);
   const covered = new Uint8Array(width * height);
-  for (const { window, kept } of tiles) {
-    expect(window.width * window.height).toBeLessThanOrEqual(most);
-    // One shape for all: a runtime prepares itself for each new one.
-    expect([window.width, window.height]).toEqual([tiles[0].window.width, tiles[0].window.height]);
-    expect([window.left % multiple, window.top % multiple]).toEqual([0, 0]);
+  const [{ computed: first }] = tiles;
+  for (const { computed, kept } of tiles) {
+    expect(computed.width * computed.height).toBeLessThanOrEqual(most);
+    // All tiles have one size, since a runtime prepares for each new one.
+    expect([computed.width, computed.height]).toEqual([first.width, first.height]);
+    expect([computed.left % multiple, computed.top % multiple]).toEqual([0, 0]);
     for (const [begin, length, from, to, size] of [
-      [window.left, window.width, kept.left, kept.left + kept.width, width],
-      [window.top, window.height, kept.top, kept.top + kept.height, height],
+      [computed.left, computed.width, kept.left, kept.left + kept.width, width],
+      [computed.top, computed.height, kept.top, kept.top + kept.height, height],
     ]) {
       expect(begin).toBeGreaterThanOrEqual(0);
       expect(begin + length).toBeLessThanOrEqual(size);
-      // Only the picture's own edges are nearer than the reach.
+      // What is kept may be nearer than the reach only to the picture's own edges.
       if (from > 0) expect(from - begin).toBeGreaterThanOrEqual(reach);
       if (to < size) expect(begin + length - to).toBeGreaterThanOrEqual(reach);
     }
@@ -35,9 +36,9 @@ test.each(CASES)("tiles of $width x $height", ({ width, height, reach, multiple,
 
 test("a picture that fits is one tile", () => {
   const box = { left: 0, top: 0, width: 640, height: 427 };
-  expect(plan(640, 427, 172, 8, 2_500_000)).toEqual([{ window: box, kept: box }]);
+  expect(bestTiling(640, 427, 172, 8, 2_500_000)).toEqual([{ computed: box, kept: box }]);
 });
 
 test("overlaps larger than a tile are an error", () => {
-  expect(() => plan(4000, 3000, 400, 8, 200_000)).toThrow(RangeError);
+  expect(() => bestTiling(4000, 3000, 400, 8, 200_000)).toThrow(RangeError);
 });

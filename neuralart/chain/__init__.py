@@ -1,0 +1,1 @@
+"""WHAT PAINTS: generators as data, as graphs and as trained models."""

@@ -1,0 +1,295 @@
+"""A generator from its specification: a graph whose every layer has a name under a prefix, as g0_conv1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.chain.specs import (
+    LANES,
+    LEAKY_SLOPE,
+    NORM_EPSILON,
+    PHASES,
+    RGB,
+    Generator,
+    Layer,
+    prefix,
+)
+from neuralart.engine.door import mx
+from neuralart.pictures.pixels import PIXEL_MEAN
+
+
+@dataclass
+class Norms:
+    """How instance normalisation is computed, and what it reads out.
+
+    operator  ``batch``: BatchNorm. On one photo, with the statistics of what goes in, it *is*
+              instance normalisation, at a tenth of that operator's cost on a CPU; with statistics
+              that were set as moving_mean and moving_var every layer is local.
+              ``instance``: InstanceNorm: slower, but any MXNet program computes it without us.
+    collect   whether `statistics` gathers (mean, 1/standard deviation) of every norm by its name
+    photos    how many go through at once, each on its own statistics. N photos of C channels are
+              one of N x C channels to BatchNorm.
+    """
+
+    operator: str = "batch"
+    collect: bool = False
+    photos: int = 1
+    statistics: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def __call__(self, out: Any, name: str, channels: int) -> Any:
+        if self.operator == "instance":
+            return mx.sym.InstanceNorm(out, eps=NORM_EPSILON, name=name)
+        if self.photos > 1:
+            return self._of_several(out, name, channels)
+        norm = mx.sym.BatchNorm(
+            out, eps=NORM_EPSILON, fix_gamma=False, output_mean_var=self.collect, name=name
+        )
+        if not self.collect:
+            return norm
+        self.statistics[name] = (norm[1], norm[2])
+        return norm[0]
+
+    def _of_several(self, out: Any, name: str, channels: int) -> Any:
+        scale, shift = (
+            mx.sym.Variable(f"{name}_{part}", shape=(channels,)) for part in ("gamma", "beta")
+        )
+        parts = [
+            mx.sym.BatchNorm(
+                part, scale, shift, eps=NORM_EPSILON, fix_gamma=False, name=f"{name}_of{number}"
+            )
+            for number, part in enumerate(mx.sym.split(out, num_outputs=self.photos, axis=0))
+        ]
+        return mx.sym.concat(*parts, dim=0)
+
+
+def _interleaved(out: Any, channels: int) -> Any:
+    """``depth_to_space`` of 2x2 as transpositions: a third of the time on a CPU, but not backward (MXNet 1.9.1).
+
+    Shape:   (N, 4 channels, H, W) -> (N, channels, 2H, 2W)
+    """
+
+    def shaped(out: Any, *shape: int) -> Any:
+        """0 keeps an edge, -3 makes one of two, -4 makes two of one: of these sizes, -1 being what is left."""
+        return mx.sym.reshape(out, shape=shape)
+
+    out = shaped(shaped(out, 0, -4, 2, -1, 0, 0), -3, -4, 2, channels, 0, 0)
+    columns = mx.sym.transpose(shaped(out, 0, 0, -3, 0), axes=(0, 2, 3, 1))
+    rows = shaped(shaped(columns, 0, 0, -3), -4, -1, 2, 0, 0)
+    rows = mx.sym.transpose(rows, axes=(0, 2, 1, 3))
+    return shaped(shaped(rows, 0, -3, 0), 0, -4, channels, -1, 0)
+
+
+def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str, *, learns: bool) -> Any:
+    """A convolution of the map enlarged to twice its size, without enlarging it.
+
+    Shape:   (N, inputs, H, W) -> (N, channels, 2H, 2W)
+    Hazard:  its kernel is computed, and the gradient of a ``concat`` there loses memory at every step (MXNet 1.9.1).
+    """
+    small = layer.small_kernel
+    shape = (layer.channels, inputs, layer.kernel, layer.kernel)
+    weight = mx.sym.Variable(f"{name}_weight", shape=shape, dtype=np.float32)
+    kernels = []
+    for row, column in PHASES:
+        kernel = weight
+        for phase in (column, row):  # of the last axis, then of the one before
+            taps = mx.sym.floor((mx.sym.arange(layer.kernel) + phase) / 2)
+            sums = mx.sym.dot(kernel, mx.sym.one_hot(taps, depth=small))
+            kernel = mx.sym.transpose(sums, axes=(0, 1, 3, 2))
+        kernels.append(kernel)
+    used = layer.channels * len(PHASES)
+    filters = used + -used % LANES
+    lanes = mx.sym.one_hot(mx.sym.arange(filters), depth=used)  # zeros for those that only fill up
+    flat = mx.sym.dot(lanes, mx.sym.reshape(mx.sym.stack(*kernels, axis=0), shape=(used, -1)))
+    params = [mx.sym.reshape(flat, shape=(filters, inputs, small, small))]
+    if layer.has_bias:
+        bias = mx.sym.Variable(f"{name}_bias", shape=(layer.channels,), dtype=np.float32)
+        params.append(mx.sym.dot(lanes, mx.sym.tile(bias, reps=len(PHASES))))
+    out = mx.sym.Convolution(
+        out,
+        *params,
+        num_filter=filters,
+        kernel=(small, small),
+        pad=(small // 2, small // 2),
+        no_bias=not layer.has_bias,
+        name=name,
+    )
+    out = mx.sym.slice_axis(out, axis=1, begin=0, end=used)
+    if not learns:
+        return _interleaved(out, layer.channels)
+    return mx.sym.depth_to_space(out, block_size=2, name=f"{name}_pixels")
+
+
+def _layer(
+    out: Any, layer: Layer, inputs: int, prefix: str, cropped_like: Any | None, norms: Norms
+) -> Any:
+    """One layer on a map of ``inputs`` channels, cropped to the height and width of ``cropped_like``."""
+    name = f"{prefix}{layer.name}"
+    filters = layer.channels if layer.resize > 1 else max(layer.channels, LANES)
+    square = {
+        "num_filter": filters,
+        "kernel": (layer.kernel, layer.kernel),
+        "stride": (layer.stride, layer.stride),
+        "dilate": (layer.dilate, layer.dilate),
+        "pad": (layer.padding, layer.padding),
+        "no_bias": not layer.has_bias,
+        "name": name,
+    }
+    if layer.resize > 1:
+        out = _resize_convolution(out, layer, inputs, name, learns=not norms.collect)
+    elif layer.op == "conv":
+        out = mx.sym.Convolution(out, **square)
+    else:
+        out = mx.sym.Deconvolution(out, **square)
+        for axis in (2, 3) if layer.crop else ():
+            out = mx.sym.slice_axis(out, axis=axis, begin=layer.crop, end=None)
+    if layer.blur:
+        out = mx.sym.Pooling(
+            out, kernel=(2, 2), stride=(1, 1), pool_type="avg", name=f"{name}_blur"
+        )
+    if cropped_like is not None:
+        out = mx.sym.slice_like(out, cropped_like, axes=(2, 3))
+    if layer.channels < filters:
+        out = mx.sym.slice_axis(out, axis=1, begin=0, end=layer.channels)
+    if layer.norm:
+        out = norms(out, f"{name}_norm", layer.channels)
+    if layer.act == "leaky":
+        return mx.sym.LeakyReLU(out, act_type="leaky", slope=LEAKY_SLOPE, name=f"{name}_leaky")
+    if layer.act != "none":
+        return mx.sym.Activation(out, act_type=layer.act, name=f"{name}_{layer.act}")
+    return out
+
+
+def extended(x: Any, edge_px: int, name: str) -> Any:
+    """A picture with its own reflection around it; it must be larger than ``edge_px``.
+
+    Shape:  (N, C, H, W) -> (N, C, H + 2 edge, W + 2 edge)
+    """
+    return mx.sym.Pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *(edge_px,) * 4), name=name)
+
+
+def cut_back(x: Any, edge_px: int) -> Any:
+    """What `extended` added, cut off again."""
+    for axis in (2, 3):
+        x = mx.sym.slice_axis(x, axis=axis, begin=edge_px, end=-edge_px)
+    return x
+
+
+def per_channel(values: npt.NDArray[np.float32]) -> Any:
+    """A constant of shape (1, C, 1, 1), in the graph and not among its parameters."""
+    return mx.sym.concat(*(mx.sym.full((1, 1, 1, 1), float(value)) for value in values), dim=1)
+
+
+def _mixed(x: Any, tanh: Any, weight: Any | float, *, learns: bool) -> Any:
+    """``weight * x + (1 - weight) * paint``, where paint is ``128 tanh + 128 - mean``.
+
+    MXNet 1.9.1 takes the gradient of a broadcast one number at a time: 7 of 76 ms of a stage of 256x256, of which 5 go
+    with ``learns``, a product of matrices and a constant of the picture's size.
+    """
+    offset = per_channel(128 - PIXEL_MEAN)
+    if not learns:
+        paint = mx.sym.broadcast_add(tanh * 128, offset)
+    else:
+        paint = tanh * 128 + mx.sym.BlockGrad(mx.sym.broadcast_like(offset, tanh))
+    if isinstance(weight, float):
+        return x * weight + paint * (1 - weight)
+    difference = x - paint
+    if not learns:
+        return paint + mx.sym.broadcast_mul(difference, weight)
+    flat = mx.sym.dot(
+        mx.sym.reshape(weight, shape=(1, 1)), mx.sym.reshape(difference, shape=(1, -1))
+    )
+    return paint + mx.sym.reshape_like(flat, paint)
+
+
+def generator(
+    x: Any,
+    spec: Generator,
+    prefix: str,
+    norms: Norms | None = None,
+    *,
+    any_size: bool = False,
+    learns: bool = False,
+) -> Any:
+    """One stage of the chain: ``a * x + (1 - a) * (128 tanh(y) + 128 - mean)``.
+
+    Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units. H and W are multiples of
+             ``spec.multiple``, or anything with ``any_size``, which costs a copy for each deconvolution.
+    With ``learns`` the same is computed by operators whose gradients are fast.
+    Source:  dmlc/mxnet, example/neural-style/end_to_end, 2016: a = 0.6 fixed.
+    Differs: a may be learned, kept in 0..1 as the sigmoid of ``{prefix}residual``.
+    """
+    norms = norms or Norms()
+    out, channels = x, RGB
+    before = [out]
+    made: dict[str, Any] = {}
+    for layer in spec.layers:
+        if layer.op == "conv" and layer.stride > 1:
+            before.append(out)
+        like = before.pop() if layer.enlarges > 1 else None
+        cropped_like = like if any_size or not layer.is_exact else None
+        if any_size and layer.end_padding:
+            end = (0, layer.end_padding)
+            out = mx.sym.Pad(out, mode="constant", pad_width=(0, 0, 0, 0, *end, *end))
+        out = _layer(out, layer, channels, prefix, cropped_like, norms)
+        channels = layer.channels
+        if layer.add:
+            out = out + made[layer.add]
+        made[layer.name] = out
+    weight: Any | float = spec.residual
+    if spec.learn_residual:
+        residual = mx.sym.Variable(f"{prefix}residual", shape=(1, 1, 1, 1), init=mx.init.Zero())
+        weight = mx.sym.sigmoid(residual)
+    return _mixed(x, out, weight, learns=learns)
+
+
+def training_graph(spec: Generator, prefix: str, photos: int = 1) -> Any:
+    """One stage, by operators whose gradients are fast.
+
+    Shape:  x (photos, 3, H, W) -> the same; H and W are multiples of ``spec.multiple``
+    """
+    return generator(mx.sym.Variable("x"), spec, prefix, Norms(photos=photos), learns=True)
+
+
+def painting_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
+    """All stages on statistics that are set as the norms' ``moving_mean`` and ``moving_var``.
+
+    Shape:  x (1, 3, H, W) -> x1 .. xn of the same
+    """
+    return mx.sym.Group(compose(mx.sym.Variable("x"), specs, Norms(), any_size=any_size))
+
+
+def measuring_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
+    """The statistics of every norm on the picture itself.
+
+    Shape:  x (1, 3, H, W) -> mean and 1/standard deviation, (C,) each, of `norm_names` in order
+    """
+    norms = Norms(collect=True)
+    compose(mx.sym.Variable("x"), specs, norms, any_size=any_size)
+    return mx.sym.Group([out for pair in norms.statistics.values() for out in pair])
+
+
+def single_pass_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
+    """The last stage's output, by the same operators as `measuring_graph`.
+
+    Shape:  x (1, 3, H, W) -> xn, the same
+    """
+    return compose(mx.sym.Variable("x"), specs, Norms(collect=True), any_size=any_size)[-1]
+
+
+def compose(
+    x: Any, specs: Sequence[Generator], norms: Norms, *, any_size: bool = True
+) -> list[Any]:
+    """The outputs x1 .. xn of all stages, each on the one before.
+
+    Shape:  (N, 3, H, W) -> n of the same
+    """
+    outputs = []
+    for k, spec in enumerate(specs):
+        x = generator(x, spec, prefix(k), norms, any_size=any_size)
+        outputs.append(x)
+    return outputs

@@ -1,0 +1,104 @@
+"""A trained chain as one graph that paints pictures of any size, on statistics that are measured first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from neuralart.chain.graph import measuring_graph, painting_graph, single_pass_graph
+from neuralart.chain.specs import NORM_EPSILON, Generator, norm_names
+from neuralart.engine.contract import Devices, Executor, Shape
+from neuralart.machine.archive import Arrays
+from neuralart.pictures.frame import PAINTING_FRAME
+from neuralart.pictures.pixels import X
+
+Task = Literal["measure", "paint", "paint at once"]
+"""What a graph is bound for: statistics alone, painting on given ones, or on the picture's own."""
+
+_GRAPHS = {"measure": measuring_graph, "paint": painting_graph, "paint at once": single_pass_graph}
+
+
+class ReferencePainter:
+    """Runs a chain as it was trained: `measure` a picture, then `paint` it, or another one like it.
+
+    With frozen statistics every layer is local: the same pixels around a point give the same colour.
+    """
+
+    def __init__(self, specs: Sequence[Generator], params: Arrays, devices: Devices) -> None:
+        self._specs = specs
+        self._params = params
+        self._devices = devices.first()
+        self._multiple = math.lcm(*(spec.multiple for spec in specs))
+        self._executors: dict[tuple[Task, bool], _Bound] = {}
+        self._norm_names = norm_names(specs)
+
+    def measure(self, x: X) -> Arrays:
+        """The statistics of every norm on this picture.
+
+        Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
+        """
+        if not self._norm_names:
+            return {}
+        pairs = self._forward(PAINTING_FRAME.around(x), {}, "measure")
+        statistics: Arrays = {}
+        for name, mean, inverse in zip(self._norm_names, pairs[0::2], pairs[1::2], strict=True):
+            statistics[f"{name}_moving_mean"] = mean
+            variance = 1 / np.square(inverse.astype(np.float64)) - NORM_EPSILON
+            statistics[f"{name}_moving_var"] = variance.clip(min=0).astype(np.float32)
+        return statistics
+
+    def paint(self, x: X, statistics: Arrays) -> list[X]:
+        """x1 .. xn, the picture after each stage.
+
+        Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
+        """
+        outputs = self._forward(PAINTING_FRAME.around(x), statistics, "paint")
+        return [PAINTING_FRAME.inside(out) for out in outputs]
+
+    def paint_at_once(self, x: X) -> X:
+        """xn of a picture on its own statistics, in one pass instead of `measure` and `paint`.
+
+        Shape:  (1, 3, H, W) -> the same
+        """
+        if not self._norm_names:
+            return self.paint(x, {})[-1]
+        framed = PAINTING_FRAME.around(x)
+        return PAINTING_FRAME.inside(self._forward(framed, {}, "paint at once")[0])
+
+    def release(self) -> None:
+        """Give the memory of the bound graphs back; the next call binds them anew."""
+        self._executors.clear()
+
+    def _forward(self, x: X, statistics: Arrays, task: Task) -> list[X]:
+        exact = all(size % self._multiple == 0 for size in x.shape[2:])
+        bound = self._executors.get((task, exact))
+        if bound is None:
+            bound = self._executors[task, exact] = _Bound(self._bind(x.shape, task, exact), x.shape)
+            bound.executor.set_parameters({**self._params, **statistics})
+        elif task == "paint":
+            # The other tasks need none, and setting was a fifth of a small photo's time.
+            bound.executor.set_parameters({**self._params, **statistics})
+        if bound.shape != x.shape:
+            bound.executor.reshape(x.shape)
+            bound.shape = x.shape
+        outputs = bound.executor.forward(x=self._devices.put(x))
+        return [self._devices.get(out) for out in outputs]
+
+    def _bind(self, shape: Shape, task: Task, exact: bool) -> Executor:
+        graph = _GRAPHS[task](self._specs, any_size=not exact)
+        # Without a gradient, norms would use the statistics that were set. The gradient of the last
+        # normalised layer alone keeps the other layers' outputs from being held for it.
+        held = self._norm_names[-1].removesuffix("_norm") + "_weight" if task != "paint" else ""
+        return self._devices.executor(graph, {"x": shape}, gradients=[held] if held else [])
+
+
+@dataclass
+class _Bound:
+    """An executor and the shape that it takes."""
+
+    executor: Executor
+    shape: Shape

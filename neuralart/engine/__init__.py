@@ -1,0 +1,1 @@
+"""WHAT COMPUTES: the executor's contract, and MXNet, which fulfils it."""

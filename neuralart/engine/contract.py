@@ -1,0 +1,199 @@
+"""What an engine promises: devices that hold arrays, and executors that run graphs on them.
+
+A graph is a Symbol of MXNet. An engine is a class of `Devices` and a class of `Executor`;
+`neuralart.engine.module` has the ones of MXNet. What stands above imports this file only.
+
+**Arrays.** An `Array` belongs to an engine and stays on its device. It has ``shape``, takes ``+``,
+``-``, ``*`` and ``/`` with arrays of its device and with numbers, ``+=`` in place, and slices. A
+`Batch` is a list with one array for each device: device i has photos ``i * n .. (i + 1) * n - 1``.
+
+**Ownership.** What an executor hands out (outputs, gradients) is its own memory: valid until its
+next ``forward`` or ``backward``, to be read or copied, not kept. What it is given is copied before
+the call returns, or read before anything that is queued later.
+
+**Order.** Calls may return before the work is done. Operations that use one array run in the order
+of the calls. `Devices.get` waits for what it returns; `Devices.settle` waits for everything.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.machine.archive import Arrays
+
+Array = Any
+Batch = list[Any]
+Numbers = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
+Edges = tuple[int, int, int, int]
+"""Pixels of a frame at the top, bottom, left and right."""
+
+
+class Executor(ABC):
+    """A graph bound to devices and shapes, with parameters, gradients and Adam's moments.
+
+    The graph's arguments are its inputs and, for the rest, its parameters. With gradients, the
+    norms use the statistics of what goes in; without, those that were set.
+    """
+
+    parameter_names: tuple[str, ...]
+
+    @abstractmethod
+    def reshape(self, shape: Shape) -> None:
+        """Go on with another shape of the only input, ``x``, and the same parameters."""
+
+    @abstractmethod
+    def set_parameters(self, arrays: Arrays) -> None:
+        """Set parameters, and statistics of norms where given; other names are ignored.
+
+        Raises KeyError if a parameter is missing.
+        """
+
+    @abstractmethod
+    def copy_parameters(self, other: Executor) -> None:
+        """Take the parameters of an executor of the same graph, device by device."""
+
+    @abstractmethod
+    def parameters(self) -> Arrays:
+        """The parameters as numpy arrays by name."""
+
+    @abstractmethod
+    def statistics(self) -> Arrays:
+        """The moving statistics of the norms as numpy arrays by name."""
+
+    @abstractmethod
+    def forward(self, **inputs: Batch) -> list[Batch]:
+        """Run the graph and return its outputs.
+
+        An input that is not given keeps its last value. The shapes are those of the constructor.
+        """
+
+    @abstractmethod
+    def backward(self, *heads: Batch | None) -> None:
+        """Compute the gradients of ``sum(head * output)`` over the outputs of the last `forward`.
+
+        ``heads`` has a batch for each output, of its shape; None stands for zeros.
+        """
+
+    @abstractmethod
+    def input_gradient(self, name: str = "x") -> Batch:
+        """The gradient by an input, from the last `backward`."""
+
+    @abstractmethod
+    def gradients(self) -> dict[str, Batch]:
+        """The gradients by the parameters; they may be changed in place before `adam_step`."""
+
+    @abstractmethod
+    def clear_gradients(self) -> None:
+        """Set the gradients by the parameters to zero, where `backward` adds to them."""
+
+    @abstractmethod
+    def start_adam(self, scale: float) -> None:
+        """Begin an optimiser with moments of zero; gradients are multiplied by ``scale``.
+
+        Source: Kingma and Ba 2014, with beta1 0.9, beta2 0.999 and epsilon 1e-8 beside the root of
+        the uncorrected second moment: ``w -= rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)``.
+        """
+
+    @abstractmethod
+    def adam_step(self, rate: float) -> None:
+        """Update the parameters on every device, each with its own gradients."""
+
+    @abstractmethod
+    def moments(self) -> Arrays:
+        """Adam's moments as numpy arrays: ``{parameter}.mean`` and ``{parameter}.variance``."""
+
+    @abstractmethod
+    def set_moments(self, arrays: Arrays, steps: int) -> None:
+        """Go on from moments that were taken after so many steps; other names are ignored."""
+
+
+class Devices(ABC):
+    """The processor or cards that one command computes on."""
+
+    names: tuple[str, ...]
+    """As in ``cpu:0`` or ``gpu:1``."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def are_cpu(self) -> bool:
+        return self.names[0].startswith("cpu")
+
+    @abstractmethod
+    def first(self) -> Devices:
+        """The first device alone."""
+
+    @abstractmethod
+    def executor(
+        self,
+        symbol: Any,
+        inputs: Mapping[str, Shape],
+        *,
+        gradients: Collection[str] = (),
+        common: Collection[str] = (),
+        accumulate: bool = False,
+        reuse: Executor | None = None,
+    ) -> Executor:
+        """Bind a graph.
+
+        inputs      the shape of each input on one device; the first axis counts photos
+        gradients   inputs and parameters whose gradients `Executor.backward` computes
+        common      inputs that are the same on every device, such as the style's Gram matrices
+        accumulate  add the gradients of parameters up over several `Executor.backward`
+        reuse       an executor of the same graph and shapes whose memory is taken over
+        """
+
+    @abstractmethod
+    def put(self, x: Numbers) -> Batch:
+        """Share photos out: (devices * n, ...) -> n on each device."""
+
+    @abstractmethod
+    def put_common(self, x: Numbers) -> Batch:
+        """The same array on every device."""
+
+    @abstractmethod
+    def borrow(self, x: Numbers) -> Batch:
+        """An array of the first device that may use the memory of ``x``, which must stay."""
+
+    @abstractmethod
+    def get(self, batch: Batch) -> Numbers:
+        """The photos of all devices in order: n on each -> (devices * n, ...)."""
+
+    @abstractmethod
+    def get_into(self, batch: Batch, out: Numbers) -> None:
+        """Copy the first device's array into a numpy array of its shape and type."""
+
+    @abstractmethod
+    def reflect(self, batch: Batch, edges: Edges) -> Batch:
+        """(n, C, H, W) -> the same in a frame of its own reflection; H and W at least 2."""
+
+    @abstractmethod
+    def surround(self, batch: Batch, edges: Edges) -> Batch:
+        """(n, C, H, W) -> the same in a frame of zeros."""
+
+    @abstractmethod
+    def inside(self, batch: Batch, edges: Edges) -> Batch:
+        """The part inside a frame; undoes `reflect` and `surround`."""
+
+    @abstractmethod
+    def flatten(self, batches: Sequence[Batch]) -> Batch:
+        """Sum each batch over its first axis and concatenate the sums as one row for each device."""
+
+    @abstractmethod
+    def squares(self, batch: Batch) -> Batch:
+        """(1, 1) on each device: the sum of squares of all elements; not finite if one is not."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Wait until all queued work is done."""
+
+    @abstractmethod
+    def memory(self) -> list[tuple[str, int, int]]:
+        """Name, used bytes and all bytes of every card; none for processors."""

@@ -1,0 +1,172 @@
+"""``neuralart doctor``: what this machine can compute with, what is missing, and what is broken."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module, metadata
+from typing import Any
+
+from neuralart import __version__
+from neuralart.engine import cuda
+from neuralart.errors import EngineError
+from neuralart.machine.processor import faster_precisions, may_use_amx
+
+# The system libraries that both flavours of MXNet need, and Debian's package of each.
+SYSTEM_LIBRARIES = {"libgomp.so.1": "libgomp1", "libquadmath.so.0": "libquadmath0"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was found.
+
+    flavours    installed packages of MXNet
+    missing     system libraries that do not load
+    libraries   the results of loading the CUDA libraries; empty if the flavour needs none
+    driver      NVIDIA's driver, if there is one
+    engine      why MXNet does not load; empty if it does
+    mxnet       MXNet's version; empty if it does not load
+    gpus        number of GPUs that MXNet sees
+    """
+
+    flavours: Sequence[str]
+    missing: Sequence[str] = ()
+    libraries: Sequence[cuda.Loaded] = field(default_factory=list)
+    driver: cuda.Driver | None = None
+    engine: str = ""
+    mxnet: str = ""
+    gpus: int = 0
+
+    @property
+    def for_gpus(self) -> bool:
+        """Whether MXNet for GPUs is installed."""
+        return cuda.FOR_GPUS in self.flavours
+
+
+def find_facts() -> Facts:
+    """Look at the installed packages, the libraries and the driver, and import MXNet."""
+    flavours = cuda.installed_flavours()
+    libraries = cuda.load_libraries() if cuda.FOR_GPUS in flavours else []
+    engine, version, gpus = "", "", 0
+    try:
+        mx: Any = import_module("neuralart.engine.door").mx
+        version, gpus = mx.__version__, mx.context.num_gpus()
+    except EngineError as error:
+        engine = str(error)
+    missing = [name for name in SYSTEM_LIBRARIES if not _loads(name)]
+    return Facts(flavours, missing, libraries, cuda.find_driver(), engine, version, gpus)
+
+
+def _loads(soname: str) -> bool:
+    try:
+        ctypes.CDLL(soname)
+    except OSError:
+        return False
+    return True
+
+
+def describe(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the rows (what, its state) of the report."""
+    yield "neuralart", f"{__version__} on Python {platform.python_version()}, {platform.machine()}"
+    for package in ("numpy", "opencv-python-headless"):
+        yield package, metadata.version(package)
+    flavour = " and ".join(facts.flavours) or "none"
+    yield "MXNet", f"{facts.mxnet or 'does not load'} (package {flavour})"
+    cores = len(os.sched_getaffinity(0))
+    yield "threads", f"{os.environ.get('OMP_NUM_THREADS', cores)} compute; {cores} cores are ours"
+    yield "precisions", ", ".join(["float32", *faster_precisions()])
+    yield "AMX", "in use" if may_use_amx() else "none"
+    for name in SYSTEM_LIBRARIES:
+        yield name, "missing" if name in facts.missing else "found"
+    for loaded in facts.libraries:
+        yield loaded.library.soname, loaded.problem or loaded.path
+    yield from _describe_driver(facts.driver)
+    devices = ["cpu", *(f"gpu:{index}" for index in range(facts.gpus))] if facts.mxnet else ["none"]
+    yield "devices", ", ".join(devices)
+
+
+def _describe_driver(driver: cuda.Driver | None) -> Iterator[tuple[str, str]]:
+    if driver is None:
+        yield "NVIDIA driver", "none"
+        return
+    yield (
+        "NVIDIA driver",
+        f"for CUDA {_cuda(driver.version)}" + (f"; {driver.problem}" if driver.problem else ""),
+    )
+    for index, card in enumerate(driver.cards):
+        major, minor = card.capability
+        verdict = "" if card.can_run else ": MXNet 1.9.1 has no code for it"
+        yield f"card {index}", f"{card.name}, compute capability {major}.{minor}{verdict}"
+
+
+def _cuda(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def problems(facts: Facts) -> list[str]:
+    """The problems that keep the installed flavour from working.
+
+    Each is one line that says what is wrong and what to do about it.
+    """
+    if not facts.flavours:
+        return ["MXNet is not installed: pip install 'neuralart[cpu]', or [cuda] for NVIDIA's GPUs"]
+    found = []
+    if len(facts.flavours) > 1:
+        found.append(
+            "both flavours of MXNet are installed and overwrite each other: make a fresh virtual "
+            "environment with one of them"
+        )
+    if facts.missing:
+        packages = " ".join(SYSTEM_LIBRARIES[name] for name in facts.missing)
+        found.append(f"{', '.join(facts.missing)} missing: apt-get install {packages}")
+    found += [f"{one.library.soname} {one.problem}" for one in facts.libraries if one.problem]
+    if facts.for_gpus:
+        found += _gpu_problems(facts)
+    if facts.engine and not found:
+        found.append(facts.engine)
+    return found
+
+
+def _gpu_problems(facts: Facts) -> list[str]:
+    driver = facts.driver
+    if driver is None:
+        return [
+            f"no NVIDIA driver ({cuda.DRIVER}), and MXNet for GPUs does not even load without: "
+            "install the driver, or make a fresh virtual environment with neuralart[cpu]"
+        ]
+    if driver.problem:
+        return [f"the NVIDIA driver does not answer: {driver.problem}; try nvidia-smi, or restart"]
+    if driver.version < cuda.OLDEST_DRIVER:
+        return [
+            f"the NVIDIA driver is for CUDA {_cuda(driver.version)} and MXNet for 11: install "
+            "driver 450.80 or newer"
+        ]
+    if not driver.cards:
+        return [
+            "the NVIDIA driver sees no card: check CUDA_VISIBLE_DEVICES and nvidia-smi, or use "
+            "--device cpu"
+        ]
+    newest = max(cuda.CODE_FOR)
+    found = [
+        f"card {index} ({card.name}, compute capability {card.capability[0]}.{card.capability[1]}) "
+        f"cannot be used: MXNet 1.9.1 has code for {cuda.CODE_FOR[0][0]}.x to {newest[0]}.x and no "
+        "newer; use another card, or --device cpu"
+        for index, card in enumerate(driver.cards)
+        if not card.can_run
+    ]
+    if not found and facts.mxnet and facts.gpus < len(driver.cards):
+        found.append(f"the driver sees {len(driver.cards)} cards and MXNet {facts.gpus}: restart")
+    return found
+
+
+def notes(facts: Facts) -> list[str]:
+    """Remarks that are no problems."""
+    if facts.for_gpus or facts.driver is None or not any(c.can_run for c in facts.driver.cards):
+        return []
+    return [
+        "there is a GPU, and this is MXNet for the CPU: for --device gpu:0 make a fresh virtual "
+        "environment with neuralart[cuda]"
+    ]

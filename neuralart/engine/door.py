@@ -1,0 +1,106 @@
+"""The only door to MXNet: environment, shims, and what is missing in words.
+
+``from neuralart.engine.door import mx`` anywhere; nothing else imports mxnet. Importing takes a second,
+so the commands that need it import it, and ``neuralart --help`` does not.
+
+Two races of MXNet 1.9.1 shape the code that uses it (CPU, BatchNorm):
+moving statistics are written by ``backward`` unordered with later reads, and ``forward`` with another
+``is_train`` than a queued step's changes that step. So: `settle` before every ``get_params``, save,
+evaluation or change of ``is_train``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from neuralart.engine import cuda
+from neuralart.errors import EngineError
+from neuralart.machine.processor import may_use_amx
+
+# MXNet takes half of the cores unless told; a run of other picture sizes fills oneDNN's cache of
+# 1024 primitives with hundreds of megabytes; each bind writes a line to stderr.
+os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
+
+os.environ.setdefault("DNNL_PRIMITIVE_CACHE_CAPACITY", "64")
+
+# oneDNN 2.4 uses AMX only if told, and then without asking Linux, which ends a process that did not.
+if may_use_amx():
+    os.environ.setdefault("DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX")
+
+
+def _import_mxnet() -> Any:
+    flavours = cuda.installed_flavours()
+    if not flavours:
+        raise EngineError("MXNet is not installed: pip install 'neuralart[cpu]' (or [cuda])")
+    if len(flavours) > 1:
+        raise EngineError(
+            "both mxnet and mxnet-cu112 are installed and overwrite each other: "
+            "make a fresh virtual environment with one of them"
+        )
+    if flavours == [cuda.FOR_GPUS]:
+        for loaded in cuda.load_libraries():
+            if loaded.problem:
+                raise EngineError(
+                    f"MXNet for GPUs needs {loaded.library.soname}, {loaded.problem}; "
+                    "`neuralart doctor` lists all that is missing"
+                )
+    if "bool" not in np.__dict__:
+        np.bool = bool  # type: ignore[attr-defined]  # numpy 1.24 removed it, mxnet 1.9.1 uses it
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import mxnet
+    except OSError as error:
+        if cuda.DRIVER in str(error):
+            raise EngineError(
+                f"MXNet for GPUs needs NVIDIA's driver ({cuda.DRIVER}), which is not here; install the "
+                "driver, or make a fresh virtual environment with neuralart[cpu]"
+            ) from None
+        missing = next((lib for lib in ("gomp", "quadmath") if lib in str(error)), "")
+        if missing:
+            raise EngineError(
+                f"MXNet needs lib{missing}: apt-get install libgomp1 libquadmath0"
+            ) from None
+        raise EngineError(f"MXNet does not load: {error}") from None
+    except ImportError as error:
+        raise EngineError(f"MXNet does not import: {error}") from None
+    return mxnet
+
+
+mx: Any = _import_mxnet()
+
+
+ENGINE_ERRORS: tuple[type[Exception], ...] = (mx.base.MXNetError,)
+"""What MXNet raises when it cannot go on, for want of memory above all."""
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without the lines that MXNet's libraries write to stderr by themselves, one for each layer.
+
+    Nothing in Python reaches them, so the process's stderr leads nowhere meanwhile.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def settle() -> None:
+    """Wait until every queued operation is done (see the races in the module's docstring)."""
+    mx.nd.waitall()

@@ -1,0 +1,157 @@
+"""Compares an export's paintings with the chain's, in 0..255 units.
+
+The chain's paintings of a shipped photo are stored with the export, so that it can be compared
+again without the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neuralart.chain.reference import ReferencePainter
+from neuralart.engine.devices import open_device
+from neuralart.errors import ImageError, PhotosError
+from neuralart.exporting.style import Style
+from neuralart.machine.archive import Arrays
+from neuralart.machine.files import DATA
+from neuralart.pictures.editing import resize_shorter_edge
+from neuralart.pictures.formats import READABLE
+from neuralart.pictures.pixels import PIXEL_MEAN, Image, X
+from neuralart.pictures.reading import read_image
+
+PHOTOS = DATA / "photos"
+"""The shipped photos, for comparison and calibration."""
+
+COMPARED_PHOTO = "chelsea.jpg"
+
+# (height, width) of the two pictures to compare on if the export takes any size; one is odd.
+COMPARED_SIZES = ((96, 128), (75, 53))
+
+# How many photos of a folder calibrate int8, and the shorter edge that they are resized to.
+CALIBRATED_PHOTOS, CALIBRATED_PX = 16, 144
+
+# Stored paintings have steps of 1/256 of a level, and at most about this many pixels.
+KEPT_LEVELS = 256
+
+KEPT_POINTS = 15_000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Largest and mean of the absolute differences, over all pixels and colours."""
+
+    largest: float
+    mean: float
+
+    @classmethod
+    def between(cls, ours: Sequence[X], theirs: Sequence[X]) -> Difference:
+        apart = np.concatenate([abs(a - b).ravel() for a, b in zip(ours, theirs, strict=True)])
+        return cls(float(apart.max()), float(apart.mean(dtype=np.float64)))
+
+    def within(self, limit: Difference) -> bool:
+        return self.largest <= limit.largest and self.mean <= limit.mean  # a NaN is not
+
+    def __str__(self) -> str:
+        return f"at most {self.largest:.2g}, {self.mean:.2g} on average"
+
+
+def compared_pictures(size: tuple[int, int] | None) -> list[X]:
+    """Two pictures cut from a shipped photo: of `COMPARED_SIZES`, or both of ``size``.
+
+    size    (height, width); one larger than the photo repeats it
+    Shape:  (1, 3, H, W) RGB 0..255
+    """
+    photo = read_image(PHOTOS / COMPARED_PHOTO)
+    if size is None:
+        return [extended_photo(photo, *each) for each in COMPARED_SIZES]
+    return [extended_photo(photo, *size), extended_photo(photo[::-1, ::-1], *size)]
+
+
+def calibration_photos(folder: Path | None) -> list[Image]:
+    """Up to `CALIBRATED_PHOTOS` of a folder, resized; without a folder, the shipped ones.
+
+    Raises PhotosError if the folder has no readable photo.
+    """
+    if folder is None:
+        return [read_image(p) for p in sorted(PHOTOS.glob("*.jpg")) if p.name != COMPARED_PHOTO]
+    try:
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READABLE)
+    except OSError as error:
+        raise PhotosError(f"--calibrate {folder}: {error.strerror or error}") from None
+    photos = []
+    for path in paths:
+        with contextlib.suppress(ImageError):  # the other photos will do
+            photos.append(resize_shorter_edge(read_image(path), CALIBRATED_PX))
+        if len(photos) == CALIBRATED_PHOTOS:
+            break
+    if not photos:
+        raise PhotosError(f"--calibrate {folder}: no photo in it that can be read")
+    return photos
+
+
+def as_picture(photo: Image) -> X:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in 0..255."""
+    return photo.transpose(2, 0, 1)[None].astype(np.float32)
+
+
+def extended_photo(photo: Image, height: int, width: int) -> X:
+    """The upper left part of a photo, which is repeated if it is too small.
+
+    Shape:  (H, W, 3) uint8 -> (1, 3, height, width) float32 in 0..255
+    """
+    rows, columns = (
+        (0, max(0, size - had)) for size, had in zip((height, width), photo.shape, strict=False)
+    )
+    return as_picture(np.pad(photo, (rows, columns, (0, 0)), mode="wrap")[:height, :width])
+
+
+def chain_paintings(style: Style, pictures: Sequence[X]) -> list[list[X]]:
+    """The outputs of the chain's stages in MXNet, for every picture.
+
+    Shape:  (1, 3, H, W) RGB 0..255 -> the same
+    """
+    painter = ReferencePainter(style.specs, style.model.params, open_device("cpu"))
+    mean = PIXEL_MEAN[None, :, None, None]
+    paintings = []
+    for picture in pictures:
+        x = picture - mean
+        outputs = painter.paint(x, painter.measure(x))
+        paintings.append([(out + mean).clip(0, 255) for out in outputs])
+    return paintings
+
+
+def keep(pictures: Sequence[X], paintings: Sequence[X]) -> Arrays:
+    """Pack pictures and paintings into small arrays, which `kept` unpacks."""
+    arrays: Arrays = {}
+    for i, (picture, painting) in enumerate(zip(pictures, paintings, strict=True)):
+        arrays[f"picture{i}"] = picture.astype(np.uint8)[0].transpose(1, 2, 0)
+        arrays[f"painting{i}"] = np.rint(on_grid(painting) * KEPT_LEVELS).astype(np.uint16)
+    return arrays
+
+
+def kept(arrays: Arrays) -> tuple[list[X], list[X]]:
+    """Unpack what `keep` packed: the pictures, and their paintings as `on_grid` makes them.
+
+    Raises KeyError if an array is missing.
+    """
+    numbers = range(len(arrays) // 2)
+    pictures = [as_picture(arrays[f"picture{i}"]) for i in numbers]
+    return pictures, [arrays[f"painting{i}"].astype(np.float32) / KEPT_LEVELS for i in numbers]
+
+
+def on_grid(painting: X) -> X:
+    """A small painting as it is; of a large one every n-th row and column.
+
+    n is the smallest whole number with H W / n^2 <= `KEPT_POINTS`.
+
+    Shape:  (1, 3, H, W) -> (1, 3, ceil(H / n), ceil(W / n))
+    """
+    height, width = painting.shape[2:]
+    step = math.ceil(math.sqrt(height * width / KEPT_POINTS))
+    return painting[:, :, ::step, ::step]

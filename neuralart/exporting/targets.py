@@ -1,0 +1,146 @@
+"""The export formats: which files each one writes, and how they are run for the comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuralart.chain.specs import Generator, prefix
+from neuralart.engine.door import mx
+from neuralart.exporting import page
+from neuralart.exporting.graph import exported_symbol
+from neuralart.exporting.parity import Difference, as_picture, extended_photo
+from neuralart.exporting.style import Style
+from neuralart.options.export import ExportConfig
+from neuralart.pictures.pixels import X
+
+NAME = "model"
+
+
+def write_card(style: Style, folder: Path) -> None:
+    """Write the card and a thumbnail of the style image, for whoever cannot read the model."""
+    (folder / "style.png").write_bytes(style.model.thumbnail)
+    (folder / "card.json").write_text(json.dumps(style.model.card, indent=2) + "\n")
+
+
+def write_mxnet(style: Style, folder: Path, precision: str) -> Path:
+    """Write the graph and its parameters, for any program with plain MXNet."""
+    write_card(style, folder)
+    symbol = exported_symbol(style.specs)
+    names = [name for name in symbol.list_arguments() if name != "data"]
+    arrays = {name: mx.nd.array(style.model.params[name]) for name in names}
+    mx.model.save_checkpoint(str(folder / NAME), 0, symbol, arrays, {})
+    return folder / f"{NAME}-symbol.json"
+
+
+def run_mxnet(file: Path, pictures: Sequence[X]) -> list[X]:
+    """Load an export as any MXNet program would, and paint."""
+    block = mx.gluon.SymbolBlock.imports(str(file), ["data"])
+    # Not given to `imports`, which then warns that it does not know the type of ``data``.
+    block.load_parameters(str(file.with_name(f"{NAME}-0000.params")))
+    return [block(mx.nd.array(picture)).asnumpy() for picture in pictures]
+
+
+def _write_onnx(style: Style, file: Path, precision: str, *, for_page: bool = False) -> Path:
+    from neuralart.exporting.to_onnx import graph, operators, runtime
+
+    model = graph.onnx_model(
+        exported_symbol(style.specs, every_stage=for_page),
+        style.model.params,
+        {**style.metadata, "precision": precision},
+        size=style.size,
+        half=precision == "fp16",
+        norms=operators.MeasuredNorms() if for_page else None,
+    )
+    file.write_bytes(model.SerializeToString())
+    if precision == "int8":
+        photos = [as_picture(photo) for photo in style.calibrate]
+        if style.size is not None:
+            photos = [extended_photo(photo, *style.size) for photo in style.calibrate]
+        whole = file.with_suffix(".fp32")
+        file.replace(whole)
+        runtime.quantize(whole, file, photos, _next_to_pixels(style.specs))
+        whole.unlink()
+    return file
+
+
+def _next_to_pixels(specs: Sequence[Generator]) -> list[str]:
+    """The first and last layer of every stage: they are small, and rounding them shows most."""
+    return [
+        f"{prefix(k)}{layer.name}"
+        for k, spec in enumerate(specs)
+        for layer in (spec.layers[0], spec.layers[-1])
+    ]
+
+
+def write_onnx(style: Style, folder: Path, precision: str) -> Path:
+    """Write one file that also holds the card as metadata."""
+    write_card(style, folder)
+    return _write_onnx(style, folder / f"{NAME}.onnx", precision)
+
+
+def write_ort(style: Style, folder: Path, precision: str) -> Path:
+    """Write ONNX Runtime's own format, for phones, and the list of operators that it needs."""
+    from neuralart.exporting.to_onnx.runtime import convert_to_ort
+
+    write_card(style, folder)
+    whole = _write_onnx(style, folder / f"{NAME}.onnx", precision)
+    convert_to_ort(whole, folder / f"{NAME}.ort")
+    whole.unlink()
+    return folder / f"{NAME}.ort"
+
+
+def write_web(style: Style, folder: Path, precision: str) -> Path:
+    """Write a model for the page.
+
+    It outputs every stage. Its statistics are an output and an input, so that large photos can be
+    painted in tiles.
+    """
+    (folder / page.MODELS).mkdir(exist_ok=True)
+    file = folder / page.MODELS / f"{style.name}.onnx"
+    return _write_onnx(style, file, precision, for_page=True)
+
+
+def run_onnx(file: Path, pictures: Sequence[X]) -> list[X]:
+    """Paint in ONNX Runtime."""
+    from neuralart.exporting.to_onnx.runtime import paint
+
+    return [outputs[-1] for outputs in paint(file, pictures)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format.
+
+    write     writes a style into a folder and returns the file to run
+    run       paints pictures with that file
+    limits    the largest allowed differences from the chain, by precision, in 0..255 units; the
+              first precision is the default
+    packages  the packages that it needs besides MXNet
+    check     raises if the options cannot be met; called before anything is written
+    finish    completes a folder that all styles share; without it each style has a folder
+    """
+
+    write: Callable[[Style, Path, str], Path]
+    run: Callable[[Path, Sequence[X]], list[X]]
+    limits: dict[str, Difference]
+    packages: tuple[str, ...] = ()
+    check: Callable[[ExportConfig], None] = lambda config: None
+    finish: Callable[[Sequence[Style], Path], None] | None = None
+
+
+_ONNX = ("onnx", "onnxruntime")
+
+_FP32, _FP16, _INT8 = Difference(1.0, 0.1), Difference(2.0, 0.2), Difference(64, 4)
+
+TARGETS = {
+    # For scale: rounding to whole pixel values changes them by up to 0.5.
+    "mxnet": Target(write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}),
+    "onnx": Target(write_onnx, run_onnx, {"fp32": _FP32, "fp16": _FP16, "int8": _INT8}, _ONNX),
+    "ort": Target(write_ort, run_onnx, {"fp16": _FP16, "fp32": _FP32, "int8": _INT8}, _ONNX),
+    "web": Target(
+        write_web, run_onnx, {"fp16": _FP16, "fp32": _FP32}, _ONNX, page.check, page.finish
+    ),
+}

@@ -1,0 +1,1 @@
+"""Converts a symbol and its parameters to ONNX, and runs ONNX models."""

@@ -1,0 +1,109 @@
+"""ONNX Runtime: paints with an exported file on the CPU, quantises it, converts it for phones."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime import quantization
+
+from neuralart.pictures.pixels import X
+
+
+def _options() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
+    options.log_severity_level = 3  # errors only; its warnings tell of optimisations not applied
+    return options
+
+
+def _session(file: Path, options: Any, **more: Any) -> Any:
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"], **more)
+
+
+def paint(file: Path, pictures: Sequence[X]) -> list[list[X]]:
+    """The model's outputs that are pictures, for each picture.
+
+    Shape:  (N, 3, H, W) RGB 0..255 -> the same
+    """
+    session = _session(file, _options())
+    feeds = {
+        put.name: np.zeros(put.shape, bool if put.type == "tensor(bool)" else np.float32)
+        for put in session.get_inputs()
+        if put.name != "image"
+    }
+    names = [put.name for put in session.get_outputs() if len(put.shape) == 4]
+    return [session.run(names, {"image": picture, **feeds}) for picture in pictures]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence ONNX Runtime's tools: they log every step and leave a file open."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            yield
+    finally:
+        logging.disable(before)
+
+
+class _Pictures(quantization.CalibrationDataReader):  # type: ignore[misc]  # the base has no types
+    def __init__(self, pictures: Sequence[X]) -> None:
+        self._feeds = iter([{"image": picture} for picture in pictures])
+
+    def get_next(self) -> dict[str, X] | None:
+        return next(self._feeds, None)
+
+
+def quantize(source: Path, target: Path, pictures: Sequence[X], exact: Sequence[str]) -> None:
+    """Make a model compute its convolutions in 8 bits.
+
+    Activations are unsigned, in the ranges that they have for ``pictures``. Weights are signed, and
+    each channel has a scale.
+
+    exact   nodes that stay in float32
+    Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
+            integer-arithmetic-only inference", by ONNX Runtime's static quantisation.
+    """
+    with _quiet():  # it advises to optimise the model first, which changes nothing here
+        quantization.quantize_static(
+            source,
+            target,
+            _Pictures(pictures),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "ConvTranspose"],
+            nodes_to_exclude=list(exact),
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+
+
+def convert_to_ort(source: Path, target: Path) -> None:
+    """Write a model in ONNX Runtime's own format, which its smaller builds read.
+
+    The list of operators that such a build needs is written beside it: ``target`` with the suffix
+    ``.operators.config``.
+    """
+    from onnxruntime.tools.ort_format_model import create_config_from_models
+
+    options = _options()
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    # Higher levels optimise for this processor. Constant folding would store 16-bit kernels in 32.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    _session(source, options, disabled_optimizers=["ConstantFolding"])
+    config = target.with_suffix(".operators.config")
+    with _quiet():
+        create_config_from_models([target], config, enable_type_reduction=False)
+    rows = [row for row in config.read_text().splitlines() if not row.startswith("#")]
+    config.write_text("\n".join([f"# {target.name}", *rows]) + "\n")

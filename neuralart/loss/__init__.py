@@ -1,0 +1,1 @@
+"""WHAT JUDGES: VGG-19, and how far a picture is from photo and style."""

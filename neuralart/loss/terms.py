@@ -1,0 +1,107 @@
+"""Content, style, total-variation and checkerboard losses: Symbol -> scalar Symbol of shape (1,).
+
+Each is relative to its target, so that weights carry over between nets, layers and paintings:
+0 is reached, 1 is as far off as nothing at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuralart.engine.door import mx
+
+
+def gram(features: Any) -> Any:
+    """Channel-by-channel correlation of one feature map, averaged over its pixels.
+
+    Shape:   (1, C, H, W) -> (C, C)
+    Source:  Gatys et al. 2016, section 2.2.
+    Differs: divided by H*W, so that pictures of other sizes compare.
+    Hazard:  its gradient is right for losses that treat G_ij and G_ji alike, as `style_loss` does.
+    """
+    flat = mx.sym.reshape(features, shape=(-3, -3))  # (C, H*W)
+    ones = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
+    # The gradient of a loss by a Gram is symmetric, so both factors get the same: one is computed, and doubled. That
+    # takes 2 to 9% off a score.
+    product = mx.sym.dot(flat, mx.sym.BlockGrad(flat), transpose_b=True)
+    return mx.sym.broadcast_div(product * 2 - mx.sym.BlockGrad(product), mx.sym.sum(ones))
+
+
+def style_loss(gram_of_x: Any, target: Any) -> Any:
+    """|G - G*|^2 / |G*|^2 of one layer.
+
+    Shape:   (C, C), (C, C) -> (1,)
+    Source:  Gatys et al. 2016, section 2.2.
+    Differs: relative to the target, not divided by 4 C^2 H^2 W^2, so each layer counts the same.
+    """
+    return _relative(gram_of_x - target, target)
+
+
+def content_loss(features: Any, target: Any) -> Any:
+    """|f - f0|^2 / |f0 - mean f0|^2, with the mean over space.
+
+    Shape:   (1, C, h, w), (1, C, h, w) -> (1,)
+    Source:  Gatys et al. 2016, section 2.1.
+    Differs: relative to how much the photo's own features vary.
+    """
+    spread = mx.sym.broadcast_sub(target, mx.sym.mean(target, axis=(2, 3), keepdims=True))
+    return _relative(features - target, spread)
+
+
+def total_variation(x: Any) -> Any:
+    """Mean squared difference of neighbouring pixels, in units of 1/255.
+
+    Shape:   (1, 3, H, W) in 0..255 units -> (1,)
+    Source:  Johnson et al. 2016, section 3.2.
+    Differs: a mean over pixels, not a sum.
+    """
+    loss = 0
+    for axis in (2, 3):
+        step = mx.sym.slice_axis(x, axis=axis, begin=1, end=None) - mx.sym.slice_axis(
+            x, axis=axis, begin=0, end=-1
+        )
+        loss = loss + _mean_square(step * (1 / 255))
+    return loss
+
+
+def checkerboard(x: Any) -> Any:
+    """Power of stripes of 2 pixels that go on along whole rows or columns, in units of 1/255.
+
+    Strided layers leave them, of less than a level, which `total_variation` hardly sees beside the edges
+    of brush strokes; those have no phase in common and cancel out here.
+
+    Shape:   (1, 3, H, W) in 0..255 units, H and W of at least 3 -> (1,); stripes of amplitude a
+             give (a / 255)^2, a chequered pattern twice that
+    Source:  Odena et al. 2016, "Deconvolution and checkerboard artifacts", for where they come from; as a loss ours.
+    """
+    loss = 0
+    for axis in (2, 3):
+        here, before, after = (
+            mx.sym.slice(x, begin=_at(axis, begin), end=_at(axis, end), step=_at(axis, 2))
+            for begin, end in ((1, -1), (0, -2), (2, None))
+        )
+        # A quarter of the second difference: 0 on a slope, a on stripes.
+        stripes = mx.sym.mean(here * 2 - before - after, axis=axis) * (0.25 / 255)
+        loss = loss + _mean_square(stripes)
+    return loss
+
+
+def _at(axis: int, value: int | None) -> tuple[int | None, ...]:
+    """Of `mx.sym.slice`: along this axis of four, and nothing along the others."""
+    return tuple(value if i == axis else None for i in range(4))
+
+
+def _relative(difference: Any, reference: Any) -> Any:
+    """|.|^2 / |.|^2, (1,); the tiny term keeps a flat photo or a black painting from dividing by 0."""
+    return _sum_of_squares(difference) / (_sum_of_squares(reference) + 1e-12)
+
+
+def _mean_square(x: Any) -> Any:
+    """(1,)"""
+    return _sum_of_squares(x) / _sum_of_squares(mx.sym.ones_like(x))
+
+
+def _sum_of_squares(x: Any) -> Any:
+    """(1,), as a dot product: MXNet's sum and mean run on one core, element by element."""
+    flat = mx.sym.reshape(x, shape=(-1,))
+    return mx.sym.dot(flat, flat)

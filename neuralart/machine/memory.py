@@ -1,0 +1,53 @@
+"""Free memory, and amounts of memory as users write them: 1GB, 800MB, 2GiB."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from neuralart.errors import ConfigError
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+_BINARY_UNITS = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+# Limit and usage of the process's control group: version 2 of the kernel's interface, then 1.
+_GROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+
+_MEMINFO = Path("/proc/meminfo")
+
+
+def parse_memory(text: str, option: str) -> int:
+    """Convert ``1GB`` (10^9), ``1GiB`` (2^30), ``1.5G`` or ``800MB`` to bytes.
+
+    Raises ConfigError, which names ``option``, for any other text.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]I?|)B?", text.strip().upper())
+    if match is None:
+        raise ConfigError(f"{option} {text}: not an amount of memory; write it as 1GB or 800MB")
+    return int(float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2]])
+
+
+def free_memory() -> int | None:
+    """Bytes that this process can still allocate; None if unknown.
+
+    The smaller of what the machine has free and what the control group's limit leaves.
+    """
+    found = []
+    try:
+        match = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMINFO.read_text(), re.MULTILINE)
+        found += [int(match[1]) * 1024] if match else []
+    except OSError:
+        pass
+    for limit, used in _GROUPS:
+        try:
+            found.append(int(limit.read_text()) - int(used.read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return max(0, min(found)) if found else None

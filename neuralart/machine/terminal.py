@@ -1,0 +1,153 @@
+"""Progress bars, lines and tables on the terminal, and a run's ``metrics.jsonl``.
+
+Only this file uses tqdm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from tqdm import tqdm
+
+from neuralart.errors import OutputError
+
+T = TypeVar("T")
+
+REPORT_EVERY = 10  # steps between lines of metrics.jsonl
+
+
+def bar(items: Iterable[T], total: int, unit: str) -> Iterator[T]:
+    """Yield the items, and count them with a bar on the terminal."""
+    yield from tqdm(
+        items, total=total, unit=unit, file=sys.stderr, disable=None, dynamic_ncols=True
+    )
+
+
+class Progress:
+    """A bar over all steps of a run with time left and losses, and the run's metrics.jsonl."""
+
+    def __init__(
+        self,
+        metrics: Path | None,
+        metrics_bytes: int,
+        done: int,
+        total: int,
+        unit: str = "step",
+        quiet: bool = False,
+    ) -> None:
+        """Start at step ``done`` of ``total``. ``metrics`` is the file, or None for no file.
+
+        The file is cut to ``metrics_bytes``: a killed run may have written past its checkpoint.
+        """
+        self._path = metrics
+        with self._writing():
+            self._file: IO[bytes] = metrics.open("ab") if metrics else io.BytesIO()
+            self._file.truncate(metrics_bytes)
+        self._quiet = quiet
+        self._bar = counting(total, done, unit, quiet)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self._path}: cannot be written: {error.strerror or error}"
+            ) from None
+
+    def step(self, phase: str, step: int, totals: Mapping[str, float]) -> None:
+        """Count one step. ``totals`` are the total losses by the name of the stage."""
+        self._bar.set_description(phase, refresh=False)
+        self._bar.set_postfix({k: f"{v:.2f}" for k, v in totals.items()}, refresh=False)
+        self._bar.update()
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl, flushed so that others can follow the file."""
+        with self._writing():
+            self._file.write(json.dumps(entry).encode() + b"\n")
+            self._file.flush()
+
+    def metrics_bytes(self) -> int:
+        """The length of metrics.jsonl, after all is written."""
+        with self._writing():
+            self._file.flush()
+        return self._file.tell()
+
+    def say(self, line: str) -> None:
+        """Write a line to stderr, above the bar."""
+        if not self._quiet:
+            self._bar.write(line, file=sys.stderr)
+
+    def rewind(self, done: int, metrics_bytes: int) -> None:
+        """Go back to step ``done``, when metrics.jsonl had ``metrics_bytes`` bytes."""
+        self._file.truncate(metrics_bytes)
+        self._bar.n = done
+        self._bar.refresh()
+
+    def close(self) -> None:
+        self._bar.close()
+        self._file.close()
+
+
+class PictureBar:
+    """A bar over the pictures of a batch. There is none for ``total`` 0 or without a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = counting(total, 0, "picture", quiet=not total)
+
+    def done(self) -> None:
+        """Count a picture that is painted, was there already, or failed."""
+        self._bar.update()
+
+    def __enter__(self) -> PictureBar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+
+def say(line: str | bytes, *, error: bool = False) -> None:
+    """Write a line to stdout or stderr, above any bar."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        stream = sys.stderr if error else sys.stdout
+        if isinstance(line, bytes):
+            stream.flush()
+            stream.buffer.write(line + b"\n")
+        else:
+            stream.write(line + "\n")
+        stream.flush()
+
+
+def counting(total: int, done: int, unit: str, quiet: bool = False) -> Any:
+    """A bar on stderr: a context with ``update(n)``; silent where stderr is no terminal."""
+    return tqdm(
+        total=total,
+        initial=done,
+        unit=unit,
+        file=sys.stderr,
+        disable=quiet or None,
+        dynamic_ncols=True,
+    )
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Format rows of cells as lines. The first column is aligned left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Format a value with ``digits`` digits after the point; None gives a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"

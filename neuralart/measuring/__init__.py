@@ -1,0 +1,1 @@
+"""``neuralart evaluate``, ``optimize``, ``models`` and ``info``: measure how good a style is."""

@@ -1,1 +1,0 @@
-"""Graphs WITH memory: bound ``mx.mod.Module`` objects that hold weights and make gradients."""

@@ -1,0 +1,162 @@
+"""Make click options of dataclass fields, and read their defaults from TOML files.
+
+Precedence: command line, ``NEURALART_TRAIN_*`` in the environment, config file, dataclass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from neuralart.chain.specs import generator_from_dict
+from neuralart.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_GENERATORS = "neuralart.generators"
+
+
+def options_of(config: type) -> Callable[[F], F]:
+    """Make a decorator that adds the options of a dataclass to a click command."""
+    hints = typing.get_type_hints(config)
+
+    def decorate(command: F) -> F:
+        for field in reversed(dataclasses.fields(config)):
+            if field.metadata:
+                command = _option(field, _plain_type(hints[field.name]))(command)
+        return command
+
+    return decorate
+
+
+def _plain_type(hint: Any) -> type:
+    """The type of an option: ``int`` for ``int | None``."""
+    if isinstance(hint, types.UnionType):
+        hint = next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    return typing.cast(type, hint)
+
+
+def _option(field: dataclasses.Field[Any], kind: type) -> Callable[[F], F]:
+    """The click option of a field, as a decorator."""
+    name = f"--{field.name.replace('_', '-')}"
+    required = field.default is dataclasses.MISSING
+    shared: dict[str, Any] = {"help": field.metadata["help"], "required": required}
+    if typing.get_origin(kind) is tuple:
+        return click.option(
+            name,
+            multiple=True,
+            callback=_words_of(field.metadata["choices"]),
+            default=field.default,
+            show_default=True,
+            metavar=field.metadata["unit"],
+            **shared,
+        )
+    if kind is bool:
+        return click.option(name, is_flag=True, default=field.default, **shared)
+    if not required:
+        shared |= {"default": field.default, "show_default": field.default is not None}
+    return click.option(
+        name, type=_type(field, kind), metavar=field.metadata["unit"] or None, **shared
+    )
+
+
+def _words_of(choices: tuple[str, ...]) -> Callable[..., tuple[str, ...]]:
+    """Make the callback of an option that takes several words: with commas, or by repetition."""
+
+    def split(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[str, ...]:
+        words = dict.fromkeys(word.strip() for value in values for word in value.split(","))
+        for word in words:
+            if word not in choices:
+                raise click.BadParameter(f"{word!r} is not one of {', '.join(choices)}.")
+        return tuple(words)
+
+    return split
+
+
+def _type(field: dataclasses.Field[Any], kind: type) -> Any:
+    """The click type that checks choices and range of a field."""
+    if field.metadata["choices"]:
+        return click.Choice(field.metadata["choices"])
+    low, high = field.metadata["range"] or (None, None)
+    if kind is int and (low, high) != (None, None):
+        return click.IntRange(low, high)
+    if kind is float:
+        return _FiniteRange(low, high)
+    return click.Path(path_type=Path) if kind is Path else kind
+
+
+class _FiniteRange(click.FloatRange):
+    """A range of floats that refuses nan and inf."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number or number in (float("inf"), float("-inf")):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+def config_option(command: F) -> F:
+    """Add ``--config FILE.toml``. The option is read first, wherever it stands on the line."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=_read_config,
+        metavar="FILE.toml",
+        help="Read options from a file's section [train], generators from [generators.NAME].",
+    )(command)
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    """Make a TOML file's values the command's defaults. Raises ConfigError for a wrong file."""
+    if path is None:
+        return
+    try:
+        with path.open("rb") as file:
+            data = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"--config {path}: cannot be read: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {path}: not TOML: {error}") from None
+    assert ctx.command.name
+    sections = {ctx.command.name, "generators"}
+    for section, table in data.items():
+        if section not in sections or not isinstance(table, dict):
+            known = ", ".join(f"[{name}]" for name in sorted(sections))
+            raise ConfigError(f"--config {path}: unknown section {section!r}; known are {known}")
+    known_keys = [p.name for p in ctx.command.params if p.name and p.name != "config"]
+    defaults = {}
+    for key, value in data.get(ctx.command.name, {}).items():
+        if key not in known_keys:
+            near = difflib.get_close_matches(key, known_keys, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known_keys)}"
+            raise ConfigError(f"--config {path}: unknown key {key!r}{hint}")
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
+        if isinstance(value, dict):
+            raise ConfigError(f"--config {path}: {key} is a table, not a value")
+        defaults[key] = value
+    ctx.default_map = {**(ctx.default_map or {}), **defaults}
+    ctx.meta[_GENERATORS] = {
+        name: generator_from_dict(name, table) for name, table in data.get("generators", {}).items()
+    }
+
+
+def generators_of_config() -> dict[str, Any]:
+    """The generators, by name, that the config file of the running command defines."""
+    found: dict[str, Any] = click.get_current_context().meta.get(_GENERATORS, {})
+    return found

@@ -1,0 +1,69 @@
+"""The options of ``export``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuralart.errors import ConfigError
+from neuralart.options.field import THREADS_HELP, option
+
+# An exported graph pads every edge with 32 reflected pixels, which takes a picture of 33 or more.
+SMALLEST_PX, LARGEST_PX = 33, 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """``neuralart export``."""
+
+    to: Path | None = option(None, help="New folder to write.", unit="FOLDER")
+    format: tuple[str, ...] = option(
+        ("mxnet",),
+        help="What to write: mxnet (a graph and parameters for MXNet), onnx (one file for ONNX "
+        "Runtime and others), ort (for phones), web (a page that paints in the browser).",
+        unit="FORMAT,...",
+        choices=("mxnet", "onnx", "ort", "web"),
+    )
+    precision: str | None = option(
+        None,
+        help="fp16 halves the file; int8 quarters it and computes in 8 bits. By default fp16 for "
+        "ort and web, fp32 for the others.",
+        choices=("fp32", "fp16", "int8"),
+    )
+    calibrate: Path | None = option(
+        None,
+        help="Photos that set the ranges of int8; by default four that ship.",
+        unit="FOLDER",
+    )
+    stage: int | None = option(
+        None,
+        help="End after this stage, counted from 1; by default after the last.",
+        unit="K",
+        range=(1, None),
+    )
+    static: str | None = option(
+        None,
+        help="Accept pictures of this size only, one at a time, for runtimes that need that.",
+        unit="HxW",
+    )
+    overwrite: bool = option(False, help="Replace an export in --to.")
+    verify: Path | None = option(
+        None, help="Only run an export again and compare it with the chain.", unit="FOLDER"
+    )
+    threads: int | None = option(None, help=THREADS_HELP, unit="N", range=(1, 1024))
+
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) of --static.
+
+        Raises ConfigError if it is not a size or out of range.
+        """
+        if self.static is None:
+            return None
+        match = re.fullmatch(r"(\d+)x(\d+)", self.static)
+        size = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not all(SMALLEST_PX <= edge <= LARGEST_PX for edge in size):
+            raise ConfigError(
+                f"--static {self.static}: not HEIGHTxWIDTH of {SMALLEST_PX} to {LARGEST_PX} pixels"
+            )
+        return size

@@ -1,0 +1,87 @@
+"""The options of ``stylize`` and ``plan``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neuralart.chain.shipped import DEFAULT_MODEL
+from neuralart.options.field import DEVICE_HELP, MODEL_HELP, THREADS_HELP, option
+
+# Files that `stylize` paints frame by frame.
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeConfig:
+    """Options of ``neuralart stylize`` and ``neuralart plan``."""
+
+    model: str = option(DEFAULT_MODEL, help=MODEL_HELP, unit="MODEL")
+    stage: int | None = option(
+        None,
+        help="Stop after this stage, counted from 1; by default after the last.",
+        unit="K",
+        range=(1, None),
+    )
+    strength: float = option(
+        1.0,
+        help="Strength of the style: 0 is the photo, 1 the last stage, the others lie between.",
+        unit="0..1",
+        range=(0, 1),
+    )
+    preserve_colors: bool = option(
+        False, help="Keep the photo's colours: only the luminance is painted."
+    )
+    size: int | None = option(
+        None,
+        help="Longer edge to paint at: smaller gives larger strokes; by default the photo's.",
+        unit="PX",
+        range=(1, 65535),
+    )
+    keep_size: bool = option(
+        False, help="With --size, scale the painting back to the photo's size."
+    )
+    quality: int = option(95, help="Quality of JPEG and WebP.", unit="Q", range=(1, 100))
+    format: str | None = option(
+        None,
+        help="Format of paintings in a folder or on standard output; by default that of the photo.",
+        choices=("jpg", "png", "webp", "tiff", "bmp"),
+    )
+    overwrite: bool = option(False, help="Replace paintings that exist.")
+    skip_existing: bool = option(False, help="Skip photos whose paintings exist.")
+    on_error: str = option(
+        "skip",
+        help="When one of several photos fails: skip it, or stop.",
+        choices=("skip", "stop"),
+    )
+    shard: str | None = option(
+        None,
+        help="Paint the I-th of N equal parts of the photos, on one of N machines.",
+        unit="I/N",
+    )
+    max_pixels: float = option(
+        120.0,
+        help="Refuse larger photos, since a damaged or hostile file may claim any size.",
+        unit="MEGAPIXELS",
+        range=(0, None),
+    )
+    precision: str = option(
+        "float32",
+        help="Number format to paint with: bfloat16 is faster on a CPU with AVX512_BF16 or AMX, "
+        "int8 on one with VNNI; the pictures are nearly the same.",
+        choices=("float32", "bfloat16", "int8"),
+    )
+    max_memory: str | None = option(
+        None,
+        help="Memory that painting may take besides the picture, as 1GB; by default half of the "
+        "free memory, at most 2GB.",
+        unit="SIZE",
+    )
+    tile: int | None = option(
+        None,
+        help="Longest edge of a tile, 0 for the whole picture at once; by default what fits in "
+        "--max-memory. The painting is the same.",
+        unit="PX",
+        range=(0, None),
+    )
+    device: str = option("cpu", help=DEVICE_HELP, unit="DEVICE")
+    threads: int | None = option(None, help=THREADS_HELP, unit="N", range=(1, 1024))

@@ -1,0 +1,1 @@
+"""``neuralart stylize`` and ``neuralart plan``: paint photos and videos in bounded memory."""

@@ -1,0 +1,1 @@
+"""The fast painter: a trained chain rewritten by exact algebra into fewer, faster operations."""

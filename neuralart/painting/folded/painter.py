@@ -1,0 +1,204 @@
+"""Painting apart from training: one graph for a whole chain, on given statistics, tile by tile."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.chain.graph import painting_graph
+from neuralart.chain.receptive_field import painting_frame_px
+from neuralart.chain.specs import NORM_EPSILON, RGB, Generator, prefix
+from neuralart.engine.contract import Devices, Executor, Shape
+from neuralart.errors import ConfigError
+from neuralart.machine.archive import Arrays
+from neuralart.machine.processor import faster_precisions
+from neuralart.painting.folded.eight_bits import in_eight_bits
+from neuralart.painting.folded.folding import (
+    BLOCK,
+    BLOCK_CHANNELS,
+    ENTRY,
+    can_fold,
+    fold,
+    from_blocks,
+    residuals,
+    to_blocks,
+)
+from neuralart.painting.folded.graph import folded_chain
+from neuralart.painting.tiles import Span, Tiling, best_tiling
+from neuralart.pictures.pixels import Pixels, X
+
+# Convolutions of so many channels are in 8 bits even in the first stage, whose slowest they are.
+# In the fast chain they cost 2 dB; its thin ones would cost 2.5 more, the default chain's thin ones 5.
+WIDE = 48
+
+# One level of 0..255 in a picture of this type.
+STEPS: dict[type, float] = {np.uint8: 1, np.uint16: 257}
+
+
+def _reflected(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
+    """The indices start .. stop - 1, reflected into 0 .. size - 1."""
+    period = max(1, 2 * (size - 1))
+    index = np.abs(np.arange(start, stop)) % period
+    folded: npt.NDArray[np.intp] = np.minimum(index, period - index).clip(max=size - 1)
+    return folded
+
+
+def tile_pixels(image: Pixels, frame: int, rows: Span, columns: Span) -> Pixels:
+    """A tile of a picture in its frame of reflection.
+
+    Shape:  (H, W, 3) -> (rows.stop - rows.start, columns.stop - columns.start, 3)
+    """
+    height, width = image.shape[:2]
+    top, bottom = rows.start - frame, rows.stop - frame
+    left, right = columns.start - frame, columns.stop - frame
+    if top >= 0 and left >= 0 and bottom <= height and right <= width:
+        return image[top:bottom, left:right]
+    down, across = _reflected(top, bottom, height), _reflected(left, right, width)
+    tile = np.empty((bottom - top, right - left, RGB), image.dtype)
+    # The part inside the picture, which is nearly all of it; then the four sides, by indices.
+    y0, y1 = max(0, -top), min(bottom, height) - top
+    x0, x1 = max(0, -left), min(right, width) - left
+    tile[y0:y1, x0:x1] = image[top + y0 : top + y1, left + x0 : left + x1]
+    middle = slice(x0, x1)
+    for y, x in (
+        (slice(0, y0), middle),
+        (slice(y1, None), middle),
+        (slice(None), slice(0, x0)),
+        (slice(None), slice(x1, None)),
+    ):
+        tile[y, x] = image[down[y][:, None], across[x]]
+    return tile
+
+
+class FoldedPainter:
+    """Paints pictures of any size with the stages of a chain, on statistics that were measured.
+
+    A chain that `can_fold` is rewritten; any other runs as it was trained, with its norms frozen.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[Generator],
+        params: Arrays,
+        devices: Devices,
+        *,
+        share: float = 1.0,
+        precision: str = "float32",
+    ) -> None:
+        """Prepare a chain for painting.
+
+        share      the last stage's share of the picture; the rest is the stage before it
+        precision  ``float32``; ``bfloat16``; or ``int8``: all stages but the first compute in 8
+                   bits, in ranges that `calibrate` finds, and the `WIDE` layers of the first. An
+                   error of the first stage comes through all others.
+
+        Raises ConfigError for another precision than float32 if the chain cannot be folded, on a
+        GPU, or if the processor lacks it.
+        """
+        self._params = params
+        self._devices = devices
+        self._prefixes = [prefix(k) for k in range(len(specs))]
+        self._weights = residuals(specs, self._prefixes, params, share)
+        self._specs = [
+            dataclasses.replace(spec, residual=a, learn_residual=False)
+            for spec, a in zip(specs, self._weights, strict=True)
+        ]
+        self._folds = can_fold(specs)
+        self._dtype = "bfloat16" if precision == "bfloat16" else "float32"
+        if precision != "float32" and not (self._folds and devices.are_cpu):
+            raise ConfigError(
+                f"--precision {precision}: only on the CPU, and for chains whose stages begin with a "
+                "convolution of stride 2 and end with one of stride 1; use float32"
+            )
+        if precision == "bfloat16" and "bfloat16" not in faster_precisions():
+            raise ConfigError(
+                "--precision bfloat16: this processor has neither AVX512_BF16 nor AMX; "
+                "use float32 or int8"
+            )
+        self._symbol: Any = None
+        self._executor: Executor | None = None
+        self._shape: Shape = ()
+        # Input and output of the graph: new memory of that size takes as long to get as to fill.
+        self._buffers: tuple[X, X] = np.empty(0, np.float32), np.empty(0, np.float32)
+
+    def calibrate(self, image: Pixels, statistics: Arrays) -> None:
+        """Find the ranges of 8 bits on a picture; all others are painted in them."""
+        (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()
+        pixels = tile_pixels(image, painting_frame_px(self._specs), *tile)
+        kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
+        for layer in self._specs[0].layers:
+            name = f"{self._prefixes[0]}{layer.name}"
+            if layer.op == "deconv":
+                kept.append(f"{name}_norm")
+            elif layer.channels < WIDE:
+                kept.append(name)
+        self._symbol = in_eight_bits(
+            folded_chain(self._specs, self._prefixes, self._weights),
+            self._frozen(statistics)[0],
+            to_blocks(pixels, STEPS[image.dtype.type]),
+            kept,
+        )
+
+    def paint(self, image: Pixels, statistics: Arrays, tiling: Tiling) -> Pixels:
+        """The painting of a picture, tile by tile.
+
+        Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same
+        """
+        params, power = self._frozen(statistics)
+        height, width = (edge // self._edge for edge in tiling.tile)
+        shape = (1, BLOCK_CHANNELS if self._folds else RGB, height, width)
+        if self._buffers[0].shape != shape:
+            self._buffers = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        executor = self._bind(shape)
+        executor.set_parameters(params)
+        painting = np.empty_like(image)
+        for rows, columns in tiling.tiles():
+            pixels = tile_pixels(image, tiling.frame, rows, columns)
+            made = self._paint_tile(executor, pixels, power)
+            painting[rows.target, columns.target] = made[rows.made, columns.made]
+        return painting
+
+    @property
+    def _edge(self) -> int:
+        """Pixels along the edge of a block."""
+        return BLOCK if self._folds else 1
+
+    def _paint_tile(self, executor: Executor, pixels: Pixels, power: float) -> Pixels:
+        kind = pixels.dtype
+        step = STEPS[kind.type]
+        blocks, painted = self._buffers
+        to_blocks(pixels, step, self._edge, blocks)
+        outputs = executor.forward(x=self._devices.borrow(blocks))
+        self._devices.get_into(outputs[0], painted)
+        return from_blocks(painted, step, kind, self._edge, power)
+
+    def _frozen(self, statistics: Arrays) -> tuple[Arrays, float]:
+        """The graph's parameters, and the factor that its output must be multiplied by."""
+        arrays = {**self._params, **statistics}
+        if not self._folds:
+            return arrays, 1.0
+        return fold(self._specs, self._prefixes, self._weights, arrays, NORM_EPSILON)
+
+    def _bind(self, shape: Shape) -> Executor:
+        """An executor for one painting: one that painted goes on with some of its first weights.
+
+        Binding takes some 20 ms. The memory of the executor before it, if that was as large, saves
+        a fifth of the painting's time at 1920x1080: the system gives new pages slowly.
+        """
+        if self._symbol is None:
+            self._symbol = (
+                folded_chain(self._specs, self._prefixes, self._weights, self._dtype)
+                if self._folds
+                else painting_graph(self._specs, any_size=False)[len(self._specs) - 1]
+            )
+        self._executor = self._devices.executor(
+            self._symbol,
+            {"x": shape},
+            reuse=self._executor if shape == self._shape else None,
+        )
+        self._shape = shape
+        return self._executor

@@ -1,0 +1,169 @@
+"""Which photo is painted to which file: files, folders, patterns, and one machine's share of them.
+
+Only paths are looked at here; no picture is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import itertools
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neuralart.errors import ConfigError, ImageError, OutputError
+from neuralart.pictures.formats import READABLE, WRITABLE
+
+STANDARD = Path("-")
+"""Standard input or output."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo and the file that its painting is written to.
+
+    clash  the photo of an earlier job with the same target, if there is one
+    """
+
+    source: Path
+    target: Path
+    clash: Path | None = None
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What is to be painted.
+
+    many          whether this is a batch, which goes on after an error and reports at the end
+    into_folder   whether missing folders of paintings are made
+    not_pictures  suffixes of the files in the folders that are no pictures, with their numbers
+    """
+
+    jobs: list[Job]
+    many: bool
+    into_folder: bool
+    not_pictures: Counter[str] = field(default_factory=Counter)
+
+
+def file_ids(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Device and inode of every path that exists: all names and links of one file have the same."""
+    ids = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            ids.add((status.st_dev, status.st_ino))
+    return ids
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths name one existing file."""
+    return bool(file_ids([one]) & file_ids([other]))
+
+
+def find_jobs(sources: Sequence[str], target: str, format: str | None = None) -> Jobs:
+    """One job for each photo that the sources name.
+
+    sources  Files, folders and patterns with ``*``, ``?`` or ``[``. A folder gives all pictures in
+             it and below, and the paintings keep its tree. A folder, a pattern, or more than one
+             source makes a batch.
+    target   A file or a folder. It is a folder for a batch, if it ends in ``/``, or if it is an
+             existing folder without a picture's suffix.
+    format   Suffix, without its dot, of the paintings in a folder; by default the photo's own.
+
+    Raises ImageError if a source names no photo, ConfigError or OutputError if the target is wrong.
+    """
+    root = Path(target)
+    not_pictures: Counter[str] = Counter()
+    many = len(sources) > 1
+    found: list[tuple[Path, Path]] = []
+    for word in sources:
+        source = Path(word)
+        if source.is_dir():
+            many = True
+            if same_file(root, source):
+                raise OutputError(f"{target}: is the folder of the photos itself; name another")
+            found += [(source / name, name) for name in _pictures_below(source, root, not_pictures)]
+        elif any(letter in word for letter in "*?[") and not source.exists():
+            many = True
+            found += _matches(word)
+        else:
+            found.append((source, Path(source.name)))
+    is_folder = root.is_dir() and root.suffix.lower() not in WRITABLE
+    if not (many or is_folder or target.endswith(("/", os.sep))):
+        return Jobs([Job(found[0][0], root)], many=False, into_folder=False)
+    if STANDARD in (root, *(source for source, _ in found)):
+        raise ConfigError("- stands for one picture; give one photo and one painting with it")
+    if root.exists() and not root.is_dir():
+        raise OutputError(f"{target}: is a file; several paintings need a folder")
+    jobs: list[Job] = []
+    first_sources: dict[Path, Path] = {}
+    for source, name in found:
+        painting = root / name.with_suffix(_suffix(name, format))
+        clash = first_sources.setdefault(painting, source)
+        jobs.append(Job(source, painting, None if clash == source else clash))
+    return Jobs(jobs, many=many, into_folder=True, not_pictures=not_pictures)
+
+
+def _suffix(name: Path, format: str | None) -> str:
+    if format:
+        return f".{format}"
+    return name.suffix if name.suffix.lower() in WRITABLE else ".png"
+
+
+def _pictures_below(folder: Path, target: Path, not_pictures: Counter[str]) -> Iterator[Path]:
+    """The pictures in a folder and below, as sorted paths relative to it.
+
+    Hidden files and folders and the target folder are left out. Other files are counted by suffix.
+    """
+    target_key = os.path.realpath(target)
+    empty = True
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(where, name)) != target_key
+        )
+        for name in sorted(files):
+            suffix = os.path.splitext(name)[1].lower()
+            if name.startswith("."):
+                continue
+            if suffix in READABLE:
+                empty = False
+                yield Path(where, name).relative_to(folder)
+            else:
+                not_pictures[suffix or "no suffix"] += 1
+    if empty:
+        raise ImageError(f"{folder}: holds no pictures")
+
+
+def _matches(pattern: str) -> Iterator[tuple[Path, Path]]:
+    """The files that a pattern matches, each with its path below the pattern's fixed folders."""
+    plain = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
+    fixed = Path(*plain)
+    files = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise ImageError(f"{pattern}: matches no file")
+    return ((file, file.relative_to(fixed)) for file in files)
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """Index, from 1, and number of parts: ``2/8`` -> (2, 8), None -> (1, 1). Raises ConfigError."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text or "1/1")
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"--shard {text}: write I/N, as 1/8 to 8/8 for eight machines")
+    return int(match[1]), int(match[2])
+
+
+def shard(jobs: Sequence[Job], part: tuple[int, int]) -> list[Job]:
+    """Part I of N: every N-th job from the I-th on.
+
+    The N parts hold every job exactly once; their sizes differ by at most one.
+    """
+    index, count = part
+    return list(jobs[index - 1 :: count])

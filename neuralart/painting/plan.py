@@ -1,0 +1,219 @@
+"""``neuralart plan``: the memory and time that painting a picture will take.
+
+Memory is computed from the chain's layers and the tiles (see `tiles`). Time is measured on a piece
+of the picture, with the same model and threads: painting it is scaled by the multiply-adds, and
+getting memory from the system by the bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import mmap
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from neuralart.errors import ConfigError
+from neuralart.options.paint import StylizeConfig
+from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.painting.stylizer import Stylizer
+from neuralart.painting.tiles import BASE_BYTES, Tiling
+from neuralart.pictures.editing import painted_size, resize
+from neuralart.pictures.pixels import Picture, Pixels, rounded
+from neuralart.pictures.reading import PictureFile
+from neuralart.pictures.writing import encode_picture
+
+T = TypeVar("T")
+
+# Edge of the piece that is timed; a larger one takes a little longer for each pixel.
+SAMPLE_PX = 704
+
+# At most this much memory is got from the system to time it.
+PROBED_BYTES = 1_000_000_000
+
+# Samples for each pixel that a decoder holds beside the result: Pillow's own picture has four.
+CODEC_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What painting one picture takes.
+
+    size     (height, width) of the photo, upright
+    tiling   its tiles
+    memory   peak of the process's resident bytes
+    start    seconds until the model is loaded
+    seconds  from there until the painting is written
+    """
+
+    size: tuple[int, int]
+    tiling: Tiling
+    memory: int
+    start: float
+    seconds: float
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values for people."""
+        tiling = self.tiling
+        (height, width), (down, across) = self.size, tiling.tile
+        count = len(tiling.rows) * len(tiling.columns)
+        tile = "the whole at once" if count == 1 else f"{across}x{down}, {count} of them"
+        photo = f"{width}x{height}, {height * width / 1e6:.1f} megapixels"
+        if (tiling.height, tiling.width) != self.size:
+            photo += f", painted at {tiling.width}x{tiling.height}"
+        return [
+            ("photo", photo),
+            ("tile", tile),
+            ("memory", f"{self.memory / 1e6:,.0f} MB at the peak"),
+            ("time", f"{self.seconds:.1f} s, and {self.start:.1f} s to start"),
+        ]
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+def _seconds_since_start() -> float:
+    """Seconds since this process began, imports included; 0 where the system does not say.
+
+    Source:  proc(5), field 22 of /proc/self/stat
+    """
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        began = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+    except (OSError, AttributeError):
+        return 0.0
+
+
+def _made_up(height: int, width: int) -> Pixels:
+    """A picture of waves with noise, which compresses about as well as a photo."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[0:height, 0:width]
+    waves = np.stack([rows / 9, columns / 7, (rows + columns) / 5], axis=-1)
+    return rounded(127 + 80 * np.sin(waves) + rng.normal(0, 6, waves.shape), np.uint8)
+
+
+def _middle(pixels: Pixels) -> Pixels:
+    """The middle of a picture, with edges of at most `SAMPLE_PX`."""
+    top, left = ((edge - min(edge, SAMPLE_PX)) // 2 for edge in pixels.shape[:2])
+    return pixels[top : top + SAMPLE_PX, left : left + SAMPLE_PX].copy()
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """What the estimate needs to know of a photo.
+
+    size     (height, width), upright
+    piece    its middle
+    suffix   of its format
+    reading  seconds that reading the whole photo takes
+    """
+
+    size: tuple[int, int]
+    piece: Picture
+    suffix: str
+    reading: float
+
+
+def _photo(word: str, max_pixels: float) -> _Photo:
+    """The photo in a file, or a made-up one where ``word`` is WIDTHxHEIGHT.
+
+    Raises ImageError or ConfigError.
+    """
+    given = re.fullmatch(r"(\d+)[xX](\d+)", word)
+    if not given or Path(word).exists():
+        file = PictureFile(Path(word), max_pixels=max_pixels)
+        suffix = file.suffix
+        photo, reading = _timed(file.read)
+        alpha = None if photo.alpha is None else _middle(photo.alpha)
+        return _Photo(photo.size, Picture(_middle(photo.pixels), alpha), suffix, reading)
+    width, height = int(given[1]), int(given[2])
+    if not 1 <= width * height <= max_pixels:
+        limit = f"{max_pixels / 1e6:g} megapixels (--max-pixels)"
+        raise ConfigError(f"{word}: a photo has from 1x1 pixel to {limit}")
+    piece = Picture(_made_up(min(height, SAMPLE_PX), min(width, SAMPLE_PX)))
+    buffer = io.BytesIO()
+    encode_picture(buffer, piece, ".jpg")
+    _, reading = _timed(PictureFile(buffer.getvalue(), word).read)
+    return _Photo((height, width), piece, ".jpg", reading * height * width / math.prod(piece.size))
+
+
+def _peak_bytes(photo: _Photo, tiling: Tiling) -> int:
+    """Resident bytes of the process while it reads or while it paints, whichever is more."""
+    sample = photo.piece.pixels.itemsize
+    channels = 3 if photo.piece.alpha is None else 4
+    whole, painted = math.prod(photo.size), tiling.height * tiling.width
+    small = painted if photo.size != (tiling.height, tiling.width) else 0
+    reading = whole * sample * (channels + CODEC_SAMPLES)
+    painting = whole * sample * channels + (painted + small) * sample * 3
+    return max(BASE_BYTES + reading, tiling.working_memory + painting)
+
+
+def _seconds(
+    photo: _Photo, tiling: Tiling, painter: PhotoPainter, suffix: str, quality: int
+) -> float:
+    """Seconds from reading to writing. The statistics are timed in full, painting on a piece."""
+    height, width = tiling.height, tiling.width
+    measured = _made_up(*painter.measured_size(height, width))
+    pixels = photo.piece.pixels
+    if painter.paints_at_once(tiling):
+        painted, at_once = _timed(lambda: painter.paint(measured))
+        return photo.reading + at_once + _writing(painted, photo, suffix, quality)
+    statistics, measuring = _timed(lambda: painter.measure(measured))
+    if pixels.shape[0] > height or pixels.shape[1] > width:
+        pixels = resize(pixels, (min(pixels.shape[0], height), min(pixels.shape[1], width)))
+    paint = functools.partial(painter.paint, pixels, statistics)
+    _, first = _timed(paint)
+    painted, again = _timed(paint)
+    small = painter.tiling(*pixels.shape[:2])
+    painting = again * tiling.multiply_adds / small.multiply_adds
+    memory = _getting_memory(tiling.working_memory - small.working_memory)
+    pixels_ratio = height * width / math.prod(painted.shape[:2])
+    writing = pixels_ratio * _writing(painted, photo, suffix, quality)
+    return photo.reading + measuring + (first - again) + painting + memory + writing
+
+
+def _getting_memory(size: int) -> float:
+    """Seconds to get ``size`` bytes from the system; on a virtual machine, up to 2 s a gigabyte."""
+    if size <= 0:
+        return 0.0
+    probed = min(size, PROBED_BYTES)
+    with mmap.mmap(-1, probed) as memory:
+
+        def touch() -> None:
+            for page in range(0, probed, mmap.PAGESIZE):
+                memory[page] = 1
+
+        _, seconds = _timed(touch)
+    return seconds * size / probed
+
+
+def _writing(painted: Pixels, photo: _Photo, suffix: str, quality: int) -> float:
+    """Seconds to encode the painting of the photo's piece."""
+    alpha = photo.piece.alpha if painted.shape == photo.piece.pixels.shape else None
+    return _timed(lambda: encode_picture(io.BytesIO(), Picture(painted, alpha), suffix, quality))[1]
+
+
+def estimate(word: str, config: StylizeConfig) -> Estimate:
+    """What ``neuralart stylize`` will take for a photo, or for any of a size such as 4000x3000.
+
+    Raises NeuralArtError if photo or model cannot be read, or the memory does not suffice to paint.
+    """
+    painter = Stylizer(config).painter
+    start = _seconds_since_start()
+    photo = _photo(word, config.max_pixels * 1e6)
+    tiling = painter.tiling(*painted_size(photo.size, config.size))
+    suffix = f".{config.format}" if config.format else photo.suffix
+    seconds = _seconds(photo, tiling, painter, suffix, config.quality)
+    return Estimate(photo.size, tiling, _peak_bytes(photo, tiling), start, seconds)

@@ -1,0 +1,73 @@
+"""Paints photos at a chosen stage, strength and size, and with a choice of colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from neuralart.chain.model import load_model
+from neuralart.chain.shipped import find_model
+from neuralart.engine.devices import open_device
+from neuralart.machine.archive import Arrays
+from neuralart.options.paint import StylizeConfig
+from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.pictures.editing import mix, painted_size, resize
+from neuralart.pictures.pixels import Picture, Pixels
+
+
+class Stylizer:
+    """Paints photos with a model as the options say.
+
+    A strength below the first stage's mixes that stage's painting with the photo, after both have
+    their final size. So with --keep-size the photo's part keeps its detail, and strength 0 is the
+    photo itself.
+    """
+
+    def __init__(self, config: StylizeConfig) -> None:
+        """Read the model. Raises NeuralArtError if it cannot be read or has no such stage."""
+        model = load_model(find_model(config.model))
+        stages = model.check_stage(config.stage)
+        self._config = config
+        stage, self._share = position(config.strength, stages)
+        self._photo_share = 1 - self._share if stage == 1 else 0.0
+        self.painter = PhotoPainter(
+            model,
+            open_device(config.device),
+            stage,
+            share=self._share if stage > 1 else 1.0,
+            tile=config.tile,
+            max_memory=config.max_memory,
+            precision=config.precision,
+        )
+
+    def paint(self, photo: Picture, measure: Callable[[Pixels], Arrays] | None = None) -> Picture:
+        """The painting, with the photo's alpha, profile and EXIF.
+
+        ``measure`` gives the statistics to paint on; by default they are the photo's own.
+        """
+        config = self._config
+        full = photo.size
+        size = painted_size(full, config.size)
+        pixels, alpha = photo.pixels, photo.alpha
+        small = pixels if size == full else resize(pixels, size)
+        if not config.keep_size and size != full:
+            pixels, alpha = small, None if alpha is None else resize(alpha, size)
+        if config.strength == 0:
+            return replace(photo, pixels=pixels, alpha=alpha)
+        painting = self.painter.paint(small, measure(small) if measure else None)
+        if painting.shape != pixels.shape:
+            painting = resize(painting, full)
+        if self._photo_share or config.preserve_colors:
+            painting = mix(pixels, painting, 1 - self._photo_share, config.preserve_colors)
+        return replace(photo, pixels=painting, alpha=alpha)
+
+
+def position(strength: float, stages: int) -> tuple[int, float]:
+    """Stage k of a strength, and its share s in the painting s x_k + (1 - s) x_{k-1}.
+
+    x_0 is the photo, x_n the last stage's output. Strength 0 gives (1, 0.0), strength 1 (n, 1.0).
+    """
+    reached = strength * stages
+    stage = max(1, math.ceil(reached))
+    return stage, reached - (stage - 1)

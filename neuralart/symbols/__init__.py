@@ -1,1 +1,0 @@
-"""WHAT is computed: graphs on ``mx.sym``, declared without memory or weights."""

@@ -1,0 +1,185 @@
+"""The generators in a line, bound for training: forward, backward, update, and how stages are coupled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from neuralart.chain.graph import training_graph
+from neuralart.chain.specs import Generator, prefix
+from neuralart.engine.contract import Batch, Devices, Executor
+from neuralart.machine.archive import Arrays
+from neuralart.pictures.frame import MIDDLE_FRAME, Frame
+from neuralart.pictures.pixels import X
+
+Couple = Callable[[Batch, Batch | None, Batch | None], Batch]
+
+
+def own(d_x: Batch, later: Batch | None, later_input: Batch | None) -> Batch:
+    """Each stage learns from the loss of its own output alone."""
+    return d_x
+
+
+def suffix_sum(d_x: Batch, later: Batch | None, later_input: Batch | None) -> Batch:
+    """Gradients of later outputs are added as they are, not passed through the later generators.
+
+    Source: dmlc/mxnet, example/neural-style/end_to_end/boost_train.py, 2016.
+    """
+    return d_x if later is None else _sum(d_x, later)
+
+
+def through(d_x: Batch, later: Batch | None, later_input: Batch | None) -> Batch:
+    """True back-propagation: later losses come through the later generators (deep supervision)."""
+    return d_x if later_input is None else _sum(d_x, later_input)
+
+
+def _sum(a: Batch, b: Batch) -> Batch:
+    return [x + y for x, y in zip(a, b, strict=True)]
+
+
+COUPLINGS: dict[str, Couple] = {"own": own, "suffix_sum": suffix_sum, "through": through}
+"""``couple(d_x, later, later_input)`` is the gradient that a stage learns from.
+
+d_x          the gradient of the loss of its output
+later        what the next stage learned from; None at the end
+later_input  the gradient by the next stage's input; None at the end and without back-propagation
+"""
+
+
+class Chain:
+    """The stages ``g0 .. g{n-1}``, of which ``trained`` learn and the others stay as they are.
+
+    A `Batch` has ``photos`` of each device, (photos, 3, edge, edge), each normalised by statistics
+    of its own. Inside, a photo stands in a ``frame``, which may be set to another one as large
+    before `forward`. Parameters go in and out as arrays by name (``g0_conv0_weight``). With
+    ``share_weights`` all stages are one generator that paints again and again, under ``g0_``.
+
+    A step is one or more times `forward` and `backward`, then `update`; ``batch`` says of how many
+    photos, here and on other machines. ``add_up`` may replace every gradient by its sum over
+    devices and machines before the update.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[Generator],
+        params: Arrays,
+        trained: Sequence[int],
+        edge_px: int,
+        devices: Devices,
+        *,
+        coupling: str = "own",
+        share_weights: bool = False,
+        photos: int = 1,
+        batch: int | None = None,
+        add_up: Callable[[dict[str, Batch]], None] | None = None,
+        frame: Frame = MIDDLE_FRAME,
+    ) -> None:
+        self.frame = frame
+        self.devices = devices
+        self.photos = photos
+        self.trained = tuple(trained)
+        self._couple = COUPLINGS[coupling]
+        self._add_up = add_up
+        self._share_weights = share_weights
+        at_once = photos * len(devices)
+        batch = batch or at_once
+        self._shape = (photos, 3, *frame.size(edge_px, edge_px))
+        self._nothing: Batch | None = None
+        self.stages: list[Executor] = []
+        for k, spec in enumerate(specs[: self.trained[-1] + 1]):
+            name = prefix(0 if share_weights else k)
+            symbol = training_graph(spec, name, photos)
+            # A frozen stage is bound for training too: its norms use the statistics of its input.
+            gradients = [each for each in symbol.list_arguments() if each != "x"]
+            if coupling == "through" and k > self.trained[0]:
+                gradients.append("x")
+            executor = devices.executor(
+                symbol,
+                {"x": self._shape},
+                gradients=gradients,
+                accumulate=batch > at_once,
+            )
+            executor.set_parameters(params)
+            self.stages.append(executor)
+        for stage in self._learning:
+            stage.start_adam(1 / batch)
+        self._passes_back = coupling == "through"
+
+    @property
+    def _learning(self) -> list[Executor]:
+        """The executors that hold an optimiser."""
+        return self.stages[:1] if self._share_weights else [self.stages[k] for k in self.trained]
+
+    def passes(self, photos: X) -> Iterator[Batch]:
+        """Photos (N, 3, edge, edge) on the devices, as many at once as the chain takes."""
+        at_once = self.photos * len(self.devices)
+        for begin in range(0, len(photos), at_once):
+            yield self.devices.put(photos[begin : begin + at_once])
+
+    def forward(self, x0: Batch) -> list[Batch]:
+        """x1 .. xk, the output of every stage; copies, without their frames."""
+        x, xs = self.devices.reflect(x0, self.frame.edges), []
+        for stage in self.stages:
+            (x,) = stage.forward(x=x)
+            xs.append(self.devices.inside(x, self.frame.edges))
+        return xs
+
+    def framed(self, d_x: Batch) -> Batch:
+        """A gradient by an output as `backward` takes it, copied: nothing is asked of the frame."""
+        return self.devices.surround(d_x, self.frame.edges)
+
+    def backward(self, d_xs: Sequence[Batch | None]) -> None:
+        """Take the `framed` gradients by the outputs of the trained stages, in order.
+
+        None stands for an output whose loss does not count.
+        """
+        later: Batch | None = None
+        later_input: Batch | None = None
+        for k, d_x in zip(reversed(self.trained), reversed(d_xs), strict=True):
+            stage = self.stages[k]
+            later = self._couple(self._zeros() if d_x is None else d_x, later, later_input)
+            stage.backward(later)
+            passes = self._passes_back and k > self.trained[0]
+            later_input = stage.input_gradient() if passes else None
+
+    def _zeros(self) -> Batch:
+        if self._nothing is None:
+            self._nothing = self.devices.put_common(np.zeros(self._shape, np.float32))
+        return self._nothing
+
+    def paint(self, x: X) -> list[X]:
+        """x1 .. xk of one photo, (1, 3, edge, edge)."""
+        repeated = np.repeat(x, self.photos * len(self.devices), axis=0)
+        return [self.devices.get(out)[:1] for out in self.forward(self.devices.put(repeated))]
+
+    def update(self, rate: float) -> None:
+        """One step of Adam at this learning rate."""
+        first, *others = self.stages
+        if self._share_weights:
+            total = first.gradients()
+            for stage in others:
+                for name, batch in stage.gradients().items():
+                    for gradient, sum_of_all in zip(batch, total[name], strict=True):
+                        sum_of_all += gradient
+                stage.clear_gradients()
+        if self._add_up:
+            self._add_up({k: v for stage in self._learning for k, v in stage.gradients().items()})
+        for stage in self._learning:
+            stage.adam_step(rate)
+        if self._share_weights:
+            for stage in others:
+                stage.copy_parameters(first)
+
+    def params(self) -> Arrays:
+        """The parameters of every stage by name."""
+        return {name: value for stage in self.stages for name, value in stage.parameters().items()}
+
+    def moments(self) -> Arrays:
+        """Adam's moments by parameter name, ``.mean`` and ``.variance``."""
+        return {name: value for stage in self._learning for name, value in stage.moments().items()}
+
+    def set_moments(self, arrays: Arrays, steps: int) -> None:
+        """Go on from moments that were taken after so many steps."""
+        for stage in self._learning:
+            stage.set_moments(arrays, steps)

@@ -1,0 +1,88 @@
+"""One step of training: forward, losses and backward for a batch, here and on the other workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.engine.contract import Batch
+from neuralart.loss.objective import Losses, named
+from neuralart.loss.perceptual import Perceptual
+from neuralart.pictures.pixels import X
+from neuralart.training.stages import Chain
+from neuralart.training.workers.kvstore import Cluster
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step's batch gave, the same on every worker.
+
+    losses        mean losses of every scored stage, by its number
+    finite        whether all losses and gradients are finite
+    interrupted   whether a worker was asked to stop
+    """
+
+    losses: dict[int, Losses]
+    finite: bool
+    interrupted: bool
+
+
+def batch_gradients(
+    perceptual: Perceptual, chain: Chain, photos: X, scored: Mapping[int, float]
+) -> npt.NDArray[np.float32]:
+    """Leave the gradients of this worker's photos in the chain, and return sums over the photos.
+
+    The gradients are those of the logarithm of each photo's loss, times the weight that ``scored``
+    gives to a stage. Everything stays on the devices but the photos, which go there, and the sums.
+
+    Shape:   photos (N, 3, edge, edge), N a multiple of what the chain takes at once
+             -> (scored stages, terms + 1): the losses in the order of the terms, and the sum of
+             squares of the gradients by the pixels, which is not finite if one of them is not
+    """
+    devices = chain.devices
+    sums: Batch | None = None
+    for x0 in chain.passes(photos):
+        perceptual.set_contents(x0)
+        xs = chain.forward(x0)
+        gradients: dict[int, Batch] = {}
+        numbers = []
+        for k, weight in sorted(scored.items()):
+            rows, d_x = perceptual.score_batch(xs[k], log_weight=weight)
+            numbers += [devices.flatten([rows]), devices.squares(d_x)]
+            gradients[k] = chain.framed(d_x)
+        chain.backward([gradients.get(k) for k in chain.trained])
+        row = devices.flatten(numbers)
+        if sums is None:
+            sums = row
+        else:
+            for total, more in zip(sums, row, strict=True):
+                total += more
+    assert sums is not None
+    table: npt.NDArray[np.float32] = devices.get(sums).sum(axis=0)
+    return table.reshape(len(scored), -1)
+
+
+def take_step(
+    perceptual: Perceptual,
+    chain: Chain,
+    photos: X,
+    scored: Mapping[int, float],
+    cluster: Cluster,
+    batch: int,
+) -> Outcome:
+    """Gradients and mean losses of a batch, of which ``photos`` are this worker's part.
+
+    Raises PeersGoneError.
+    """
+    sums = batch_gradients(perceptual, chain, photos, scored)
+    numbers = np.array([float(bool(cluster.interrupts)), *sums.ravel()])
+    total = cluster.sum_numbers(f"numbers{len(numbers)}", numbers)
+    means = total[1:].reshape(sums.shape)[:, :-1] / batch
+    return Outcome(
+        {k: named(perceptual.terms, row) for k, row in zip(sorted(scored), means, strict=True)},
+        finite=bool(np.isfinite(total).all()),
+        interrupted=bool(total[0] > 0),
+    )

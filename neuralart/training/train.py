@@ -1,0 +1,228 @@
+"""``neuralart train``: learn a style stage by stage (Bing Xu, End to End Neural Art, 2016).
+
+Stage k learns on what the frozen stages before it made of each photo: boosting. Couplings other
+than ``own``, shared weights, and the joint steps at the end train all stages at once.
+
+What is made small is the mean of the logarithm of the loss, so that every photo counts the same:
+the loss of a flat sky, whose own features hardly vary, is ten times that of a street
+(docs/experiments.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuralart.errors import Interrupted, RunError
+from neuralart.loss.objective import Losses
+from neuralart.machine.signals import deferred_signals
+from neuralart.machine.terminal import REPORT_EVERY, Progress
+from neuralart.options.train import TrainConfig
+from neuralart.pictures.frame import learning_frame
+from neuralart.training.beginning import Setup, set_up
+from neuralart.training.cost import planned_steps
+from neuralart.training.result import summary, write_model, write_sheet
+from neuralart.training.run import Checkpoint, State, check_same
+from neuralart.training.schedule import Phase, phases_of, scored_stages
+from neuralart.training.stages import Chain
+from neuralart.training.step import take_step
+from neuralart.training.workers.kvstore import PeersGoneError
+from neuralart.training.workers.team import check_alike, leaders, share_run
+
+MOST_ROLLBACKS = 3
+
+
+def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
+    """Train, or go on training, and write the run's model.
+
+    Returns the model's path and the held-out losses. Raises NeuralArtError for a user's mistake
+    before anything is written, RunError if the losses stay not finite, Interrupted on SIGINT and
+    SIGTERM.
+    """
+    setup = set_up(config)
+    try:
+        phases, checkpoint = _begin(setup)
+        evaluation = Training(setup, phases, checkpoint).run()
+        setup.cluster.close()
+    except PeersGoneError:
+        setup.cluster.abandon(128 + signal.SIGTERM)
+        raise Interrupted(
+            f"other workers are gone; the last checkpoint is in {config.run_folder()}; "
+            "run the same command with --resume to go on",
+            signal.SIGTERM,
+        ) from None
+    except BaseException as error:
+        setup.cluster.abandon(getattr(error, "exit_code", 1))
+        raise
+    return setup.run.model, evaluation
+
+
+def _begin(setup: Setup) -> tuple[list[Phase], Checkpoint]:
+    """Make the run's folder, or take up the run that is in it."""
+    options, inputs = setup.config.result_options(), setup.inputs()
+    check_alike(setup.cluster, options, inputs)
+    checkpoint = Checkpoint(State(), setup.params, {})
+    record = share_run(setup.cluster, setup.run, setup.config.resume)
+    if record is None:
+        steps = planned_steps(setup) if setup.cluster.leads else None
+        steps, joint_steps = leaders(setup.cluster, steps)
+        record = {"options": options, "inputs": inputs, "steps": steps, "joint_steps": joint_steps}
+        setup.run.create(record)
+    else:
+        check_same("options", options, record["options"])
+        check_same("inputs", inputs, record["inputs"])
+        checkpoint = setup.run.load() or checkpoint
+    setup.photos.write_skipped(setup.run.skipped)
+    return phases_of(setup.config, record["steps"], record["joint_steps"]), checkpoint
+
+
+class Training:
+    """The steps of a run, from where its checkpoint stands to the end."""
+
+    def __init__(self, setup: Setup, phases: Sequence[Phase], checkpoint: Checkpoint) -> None:
+        self._setup, self._phases = setup, phases
+        self._last = checkpoint
+        self._state = checkpoint.state
+        self._interrupts: Sequence[int] = ()
+        self._progress = Progress(
+            setup.run.metrics,
+            self._state.metrics_bytes,
+            self._steps_done(),
+            sum(phase.steps for phase in phases),
+            quiet=not setup.cluster.leads,
+        )
+
+    def run(self) -> dict[str, Any]:
+        """Train phase by phase, write a model after each, and return the last held-out losses."""
+        evaluation: dict[str, Any] = {}
+        with contextlib.closing(self._progress), deferred_signals() as self._interrupts:
+            self._setup.cluster.interrupts = self._interrupts
+            while self._state.phase < len(self._phases):
+                phase = self._phases[self._state.phase]
+                self._learn(phase)
+                evaluation = write_model(
+                    self._setup, self._phases, self._last, phase.trained[-1] + 1
+                )
+                self._progress.say(summary(phase.name, evaluation))
+                self._share_skipped()
+                self._state = dataclasses.replace(self._state, phase=self._state.phase + 1, step=0)
+                self._last = Checkpoint(self._state, self._last.params, {})
+        return evaluation
+
+    def _learn(self, phase: Phase) -> None:
+        """Train the phase's stages to its end."""
+        while True:
+            try:
+                return self._take_steps(phase)
+            except _NotFiniteError:
+                self._roll_back(phase)
+
+    def _take_steps(self, phase: Phase) -> None:
+        setup, config = self._setup, self._setup.config
+        chain = setup.chain(phase, self._last)
+        begin = time.perf_counter() - self._state.seconds
+        if self._state.step == 0:
+            self._save(chain)
+        photos = setup.photos.stream(self._state.position, setup.places)
+        while self._state.step < phase.steps:
+            position, mine = next(photos)
+            rate = phase.rate_at(self._state.step) * self._state.rate_scale
+            scored = scored_stages(phase, config.seed, self._state.step)
+            chain.frame = learning_frame(config.seed, position)
+            try:
+                outcome = take_step(
+                    setup.perceptual, chain, mine, scored, setup.cluster, setup.batch
+                )
+                if not outcome.finite:
+                    raise _NotFiniteError
+                chain.update(rate)
+            except PeersGoneError:
+                self._save(chain)
+                raise self._stopped(phase, "other workers are gone; ") from None
+            self._state = dataclasses.replace(
+                self._state,
+                step=self._state.step + 1,
+                position=position,
+                seconds=time.perf_counter() - begin,
+            )
+            self._report(phase, rate, outcome.losses)
+            ends = self._state.step == phase.steps
+            if ends or outcome.interrupted or self._state.step % config.save_every == 0:
+                self._save(chain)
+            if outcome.interrupted:
+                raise self._stopped(phase)
+            if ends or self._state.step % config.sheet_every == 0:
+                write_sheet(setup, self._state, chain)
+
+    def _report(self, phase: Phase, rate: float, losses: Mapping[int, Losses]) -> None:
+        state, named = self._state, {f"x{k + 1}": loss for k, loss in losses.items()}
+        totals = {name: loss["total"] for name, loss in named.items()}
+        self._progress.step(phase.name, state.step, totals)
+        if state.step % REPORT_EVERY == 0 or state.step == phase.steps:
+            self._progress.record(
+                {
+                    "phase": phase.name,
+                    "step": state.step,
+                    "photos": state.position * self._setup.batch,
+                    "seconds": round(state.seconds, 2),
+                    "rate": rate,
+                    "losses": named,
+                }
+            )
+
+    def _save(self, chain: Chain) -> None:
+        """Write a checkpoint, unless a parameter or a moment is not finite."""
+        state = dataclasses.replace(self._state, metrics_bytes=self._progress.metrics_bytes())
+        params, moments = chain.params(), chain.moments()
+        if not all(np.isfinite(array).all() for array in (*params.values(), *moments.values())):
+            raise _NotFiniteError
+        self._state = state
+        self._last = Checkpoint(state, {**self._last.params, **params}, moments)
+        self._setup.run.save(self._last)
+
+    def _roll_back(self, phase: Phase) -> None:
+        """Go back to the last checkpoint with half the rate. Raises RunError the fourth time."""
+        where = f"{phase.name}, step {self._state.step + 1}: loss or gradient is not finite"
+        rollbacks = self._state.rollbacks + 1
+        last = self._setup.run.load()
+        assert last is not None  # `_take_steps` saves before the first step
+        scale = last.state.rate_scale
+        if rollbacks > MOST_ROLLBACKS:
+            raise RunError(
+                f"{where}, after {MOST_ROLLBACKS} times with half the rate; "
+                f"start anew with a --rate below {self._setup.config.rate * scale:.2g}"
+            )
+        self._state = dataclasses.replace(last.state, rollbacks=rollbacks, rate_scale=scale / 2)
+        self._last = dataclasses.replace(last, state=self._state)
+        self._setup.run.save(self._last)
+        self._progress.rewind(self._steps_done(), self._state.metrics_bytes)
+        self._progress.say(f"{where}: back to step {self._state.step} with half the rate")
+
+    def _steps_done(self) -> int:
+        return sum(phase.steps for phase in self._phases[: self._state.phase]) + self._state.step
+
+    def _share_skipped(self) -> None:
+        """List the files that any worker skipped."""
+        photos = self._setup.photos
+        for skipped in self._setup.cluster.gather(json.dumps(photos.skipped).encode()):
+            photos.skipped |= json.loads(skipped)
+        photos.write_skipped(self._setup.run.skipped)
+
+    def _stopped(self, phase: Phase, why: str = "") -> Interrupted:
+        return Interrupted(
+            f"{why}stopped after step {self._state.step} of {phase.name}, saved in "
+            f"{self._setup.config.run_folder()}; run the same command with --resume to go on",
+            self._interrupts[0] if self._interrupts else signal.SIGTERM,
+        )
+
+
+class _NotFiniteError(Exception):
+    """A loss, a gradient or a parameter is not a finite number."""

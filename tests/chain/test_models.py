@@ -1,0 +1,137 @@
+"""Shipped styles: found by name, listed, shown with their cards, and checked for shipping."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import fails, picture, run_cli
+
+from neuralart.chain.model import load_model
+from neuralart.chain.shipped import find_model, shipped
+from neuralart.errors import ModelError
+from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import write_image
+
+LARGEST_BYTES = 2_000_000
+
+
+@pytest.fixture
+def shipped_folder(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation that ships two styles, starry-night and wave."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    model = load_model(run_dir)
+    for name in ("wave", "starry-night"):
+        model.save(folder / f"{name}.neuralart", half=True)
+    monkeypatch.setattr("neuralart.chain.shipped.MODELS", folder)
+    return folder
+
+
+def test_a_name_a_file_and_a_run_are_models(
+    shipped_folder: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run_dir, tmp_path / "wave")
+    assert find_model("wave") == shipped_folder / "wave.neuralart"
+    assert find_model("./wave") == Path("wave")
+    assert find_model(str(run_dir)) == run_dir
+    with pytest.raises(ModelError, match=r"scream: no such file.*\(starry-night, wave\)"):
+        find_model("scream")
+    with pytest.raises(ModelError, match="no such file"):
+        find_model("x" * 5000)
+
+
+def test_stylize_needs_no_model_and_export_takes_a_name(
+    shipped_folder: Path, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "p.png", picture(0))
+    assert run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png").exit_code == 0
+    by_name = run_cli("stylize", tmp_path / "p.png", tmp_path / "r.png", "--model", "starry-night")
+    assert by_name.exit_code == 0
+    assert (tmp_path / "q.png").read_bytes() == (tmp_path / "r.png").read_bytes()
+    assert run_cli("export", "wave", "--to", tmp_path / "e").exit_code == 0
+    fails(run_cli("stylize", tmp_path / "p.png", tmp_path / "s.png", "--model", "waves"), 1, "wave")
+
+
+def test_half_precision_paints_the_same(run_dir: Path, tmp_path: Path) -> None:
+    model = load_model(run_dir)
+    model.save(tmp_path / "half.neuralart", half=True)
+    half = load_model(tmp_path / "half.neuralart")
+    assert all(array.dtype == np.float32 for array in half.params.values())
+    assert not np.array_equal(half.params["g0_conv0_weight"], model.params["g0_conv0_weight"])
+    write_image(tmp_path / "p.png", picture(0))
+    for name, path in (("whole", run_dir), ("half", tmp_path / "half.neuralart")):
+        run_cli("stylize", tmp_path / "p.png", tmp_path / f"{name}.png", "--model", path)
+    whole, painted = (read_image(tmp_path / f"{n}.png").astype(int) for n in ("whole", "half"))
+    assert abs(whole - painted).max() <= 1
+
+
+def test_weights_beyond_half_precision_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    model = load_model(run_dir)
+    model.params["g0_conv0_weight"] = model.params["g0_conv0_weight"] * np.float32(1e9)
+    with pytest.raises(ModelError, match="g0_conv0_weight"):
+        model.save(tmp_path / "m.neuralart", half=True)
+    assert not (tmp_path / "m.neuralart").exists()
+
+
+def test_models_lists_what_there_is(shipped_folder: Path) -> None:
+    result = run_cli("models")
+    assert result.exit_code == 0, result.output
+    heading, *rows = result.stdout.splitlines()
+    assert "iterations" in heading
+    assert [row.split()[:2] for row in rows] == [["starry-night", "2"], ["wave", "2"]]
+
+
+def test_info_shows_the_card(shipped_folder: Path, tmp_path: Path) -> None:
+    result = run_cli("info", "wave", "--thumbnail", tmp_path / "t.jpg")
+    assert result.exit_code == 0, result.output
+    for words in (
+        "waves.png", "little, small", "Apache-2.0", "6, 6", "x2", "style left",
+        "neuralart train --style waves.png --data photos", "--chain little,small",
+    ):  # fmt: skip
+        assert words in result.stdout
+    assert str(tmp_path) not in result.stdout
+    assert min(read_image(tmp_path / "t.jpg").shape[:2]) == 96
+    fails(run_cli("info", "wave", "--thumbnail", tmp_path / "t.jpg"), 1, "exists")
+    fails(run_cli("info", "nothing"), 1, "starry-night, wave")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_style_is_small_complete_and_paints(name: str, tmp_path: Path) -> None:
+    path = find_model(name)
+    assert path.stat().st_size <= LARGEST_BYTES
+    model = load_model(path)
+    card = model.card
+    stages = [f"x{k + 1}" for k in range(len(model.specs))]
+    assert card["licence"] == "Apache-2.0" and card["style"] and card["photos"] > 0
+    assert card["seconds"] > 0 and sum(card["steps"]) > 0 and len(card["features"]["sha256"]) == 64
+    held_out = card["held_out"]
+    assert list(held_out["losses"]) == list(held_out["iterations"]) == ["photo", *stages]
+    assert list(held_out["border_error"]) == stages and model.style_image
+    assert "/" not in card["options"]["style"] + card["options"]["data"]
+    assert f"--style {card['style']}" in run_cli("info", name).stdout
+    photo = picture(0, 96, 80)
+    write_image(tmp_path / "p.png", photo)
+    assert (
+        run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", name).exit_code == 0
+    )
+    painting = read_image(tmp_path / "q.png")
+    assert painting.shape == photo.shape and abs(painting.astype(int) - photo).mean() > 8
+
+
+def test_the_gallery_shows_every_style(
+    shipped_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "make_gallery.py"
+    monkeypatch.setattr("sys.argv", [str(script), str(tmp_path / "docs")])
+    runpy.run_path(str(script), run_name="__main__")
+    page = (tmp_path / "docs" / "gallery.md").read_text()
+    shown = re.findall(r"\((pictures/gallery/[^)]+)\)", page)
+    assert len(shown) == 4 + 2 * (1 + 4)
+    for path in [*shown, "pictures/opening.jpg"]:
+        assert 0 < (tmp_path / "docs" / path).stat().st_size <= 80_000

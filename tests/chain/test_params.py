@@ -1,0 +1,135 @@
+"""Names, shapes and initial values of a chain's parameters, against MXNet's own inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import LITTLE
+
+from neuralart.chain.graph import Norms, compose, generator
+from neuralart.chain.kinds import GENERATORS
+from neuralart.chain.params import array_shapes, initial_params, unshare
+from neuralart.chain.specs import RGB, generator_from_dict, prefix
+from neuralart.engine.door import mx
+from neuralart.errors import ConfigError
+
+LAST = {"op": "conv", "channels": 3, "kernel": 3, "norm": False, "act": "tanh"}
+
+
+def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
+    return {"op": "conv", "channels": channels, "kernel": kernel, **more}
+
+
+def deconv(channels: int, kernel: int, **more: Any) -> dict[str, Any]:
+    return {"op": "deconv", "channels": channels, "kernel": kernel, **more}
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "biases": {"layers": [conv(5, bias=True), conv(20, bias=True, norm=False), LAST]},
+    "no biases": {"layers": [conv(5, norm=False, bias=False), {**LAST, "bias": False}]},
+    "last layer with a norm": {"layers": [{**LAST, "norm": True, "bias": True}]},
+    "resize": {
+        "layers": [
+            *(conv(17, stride=2), conv(6, stride=2), conv(9, 9, resize=2, bias=True)),
+            {**LAST, "kernel": 5, "resize": 2},
+        ]
+    },
+    "deconvolutions": {
+        "layers": [
+            *(conv(5, stride=2), conv(18, 4, stride=2)),
+            deconv(6, 3, stride=2, blur=True, bias=True),
+            deconv(3, 4, stride=2, act="tanh"),
+        ]
+    },
+    "deconvolution of stride 1": {"layers": [deconv(6, 3), LAST]},
+    "crops and skips": {
+        "layers": [
+            *(conv(8, 5, stride=2, name="a"), conv(8, 5, stride=2, name="b")),
+            deconv(8, 7, stride=2, pad=2, crop=1, add="a"),
+            deconv(3, 8, stride=2, pad=3, act="tanh"),
+        ]
+    },
+    "fixed residual": {"layers": [conv(4), LAST], "residual": 0.6, "learn_residual": False},
+    "no residual": {"layers": [conv(4), LAST], "residual": 0.0, "learn_residual": False},
+}  # fmt: skip
+KINDS = GENERATORS | {name: generator_from_dict(name, table) for name, table in ODD.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_shapes_and_order_are_those_of_the_graph(kind: str) -> None:
+    specs = [KINDS[kind], LITTLE, KINDS[kind]]
+    symbol = compose(mx.sym.Variable("x"), specs, Norms())[-1]
+    arguments, _, statistics = symbol.infer_shape(x=(1, 3, 64, 64))
+    want = [
+        *zip(symbol.list_arguments(), arguments, strict=True),
+        *zip(symbol.list_auxiliary_states(), statistics, strict=True),
+    ]
+    want.remove(("x", (1, 3, 64, 64)))
+    assert list(array_shapes(specs).items()) == want
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_initial_values_come_in_the_order_of_the_graph(kind: str) -> None:
+    """The order decides which random numbers each layer gets."""
+    spec = KINDS[kind]
+    params = initial_params([spec, spec], 0)
+    want = []
+    for stage in range(2):
+        symbol = generator(mx.sym.Variable("x"), spec, prefix(stage))
+        shapes, _, _ = symbol.infer_shape(x=(1, 3, 64, 64))
+        want += zip(symbol.list_arguments(), shapes, strict=True)
+    found = [(name, array.shape) for name, array in params.items()]
+    assert found == [(name, shape) for name, shape in want if name != "x"]
+    assert all(array.dtype == np.float32 for array in params.values())
+
+
+def test_a_seed_gives_the_same_numbers_as_ever() -> None:
+    params = initial_params([GENERATORS["conv"], LITTLE], 3)
+    rng = np.random.default_rng([3, 1])
+    first = np.float32(np.sqrt(2 / (RGB * 9))) * rng.standard_normal((16, RGB, 3, 3), np.float32)
+    np.testing.assert_array_equal(params["g1_conv0_weight"][:5], first[:5])
+    mix = np.float32(np.sqrt(2 / 5)) * rng.standard_normal((5, 16), np.float32)
+    np.testing.assert_allclose(params["g1_deconv0_weight"][:, :4, 1, 1], mix[:, :4] * 0.75**2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_layer_computes_beyond_its_channels_starts_at_zero(kind: str) -> None:
+    params = initial_params([KINDS[kind]], 0)
+    for layer in KINDS[kind].layers:
+        weight = params[f"g0_{layer.name}_weight"]
+        by_filter = weight if layer.op == "conv" else weight.swapaxes(0, 1)
+        assert by_filter[: layer.channels].any() and not by_filter[layer.channels :].any()
+
+
+def test_a_layers_name_may_end_as_another_ones() -> None:
+    layers = [conv(4, name="b"), deconv(5, 3, name="a_b"), LAST]
+    params = initial_params([generator_from_dict("g", {"layers": layers})], 0)
+    assert params["g0_a_b_weight"][:, :5].all() and not params["g0_a_b_weight"][:, 5:].any()
+
+
+def test_every_parameter_has_the_stage_in_its_name() -> None:
+    specs = [GENERATORS[name] for name in ("conv", "deconv", "deconv", "conv")]
+    names = array_shapes(specs)
+    assert {name.split("_")[0] for name in names} == {"g0", "g1", "g2", "g3"}
+    assert {"g0_conv0_weight", "g1_deconv0_norm_gamma", "g3_residual"} <= names.keys()
+
+
+def test_a_learned_residual_starts_where_the_specification_says() -> None:
+    params = initial_params([LITTLE], 0)
+    a = 1 / (1 + np.exp(-params["g0_residual"]))
+    assert a == pytest.approx(LITTLE.residual)
+
+
+def test_shared_parameters_are_repeated_under_every_stages_names() -> None:
+    params = initial_params([LITTLE] * 3, 0, share_weights=True)
+    assert {name.split("_")[0] for name in params} == {"g0"}
+    repeated = unshare(params, 3)
+    assert repeated.keys() == initial_params([LITTLE] * 3, 0).keys()
+    assert all(repeated[f"g{k}_residual"] is params["g0_residual"] for k in range(3))
+
+
+def test_different_kinds_cannot_share_weights() -> None:
+    with pytest.raises(ConfigError, match="one kind"):
+        initial_params([LITTLE, GENERATORS["conv"]], 0, share_weights=True)

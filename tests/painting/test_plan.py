@@ -1,0 +1,98 @@
+"""`neuralart plan`: predicted memory and time. benchmarks/plan.py measures how good they are."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from helpers import fails, picture, run_cli
+
+from neuralart.chain import receptive_field
+from neuralart.options.paint import StylizeConfig
+from neuralart.painting import plan
+from neuralart.pictures.writing import write_image
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "SAMPLE_PX", 64)
+    monkeypatch.setattr(receptive_field, "MEASURED_PIXELS", 64 * 64)
+
+
+def rows(result: Result) -> dict[str, str]:
+    assert result.exit_code == 0, result.output
+    return dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+
+
+def megabytes(result: Result) -> float:
+    match = re.fullmatch(r"([\d,]+) MB at the peak", rows(result)["memory"])
+    assert match
+    return float(match[1].replace(",", ""))
+
+
+def test_a_size_and_a_photo(run_dir: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "p.png", picture(0, 40, 60))
+    said = rows(run_cli("plan", tmp_path / "p.png", "--model", run_dir))
+    assert said["photo"] == "60x40, 0.0 megapixels"
+    assert said["tile"] == "the whole at once"
+    assert re.fullmatch(r"\d+\.\d s, and \d+\.\d s to start", said["time"])
+    sized = rows(run_cli("plan", tmp_path / "p.png", "--model", run_dir, "--size", 30))
+    assert sized["photo"] == "60x40, 0.0 megapixels, painted at 30x20"
+    one = rows(run_cli("plan", "1x1", "--model", run_dir))
+    assert one["photo"] == "1x1, 0.0 megapixels"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "p.png"]
+
+
+def test_memory_and_tiles(run_dir: Path) -> None:
+    small = run_cli("plan", "100x100", "--model", run_dir)
+    large = run_cli("plan", "4000x3000", "--model", run_dir)
+    tiled = run_cli("plan", "4000x3000", "--model", run_dir, "--tile", 512)
+    bounded = run_cli("plan", "4000x3000", "--model", run_dir, "--max-memory", "400MB")
+    pixels = 2 * 3 * 12
+    assert megabytes(small) + pixels < megabytes(tiled) < megabytes(large)
+    assert megabytes(bounded) <= 400 + pixels
+    assert re.fullmatch(r"\d+x\d+, \d+ of them", rows(tiled)["tile"])
+
+
+def test_time_is_scaled_from_a_piece(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that is timed is made to take a second."""
+
+    def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+        return work(), 1.0
+
+    monkeypatch.setattr(plan, "_timed", timed)
+    monkeypatch.setattr(plan, "_getting_memory", lambda size: size / 1e6)
+    config = StylizeConfig(model=str(run_dir))
+    piece, whole = (plan.estimate(size, config) for size in ("64x64", "128x256"))
+    assert piece.seconds == 3  # reading, statistics and painting at once, writing
+    painting = whole.tiling.multiply_adds / piece.tiling.multiply_adds
+    assert painting == (128 + 64) * (256 + 64) / (64 + 64) ** 2  # with the frame of 32
+    memory = (whole.tiling.working_memory - piece.tiling.working_memory) / 1e6
+    assert memory > 0
+    assert math.isclose(whole.seconds, 8 + 1 + painting + memory + 8)
+
+
+def test_getting_memory_is_timed_on_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan._getting_memory(-1) == plan._getting_memory(0) == 0
+    monkeypatch.setattr(plan, "PROBED_BYTES", 5000)
+    clock = iter(range(10))
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: next(clock))
+    assert plan._getting_memory(4000) == 1
+    assert plan._getting_memory(20_000) == 4
+
+
+def test_what_cannot_be_planned(run_dir: Path, tmp_path: Path) -> None:
+    def wrong(exit_code: int, words: str, *arguments: object) -> None:
+        fails(run_cli("plan", *arguments, "--model", run_dir), exit_code, words)
+
+    wrong(2, "a photo has from 1x1 pixel to 120 megapixels", "0x5")
+    wrong(2, "a photo has from 1x1 pixel to 120 megapixels", "20000x20000")
+    wrong(1, "none.png: cannot be read", tmp_path / "none.png")
+    wrong(1, "is a folder", tmp_path)
+    wrong(2, "--max-memory", "4000x3000", "--max-memory", "1MB")
+    wrong(2, "--max-memory", "4000x3000", "--max-memory", "much")

@@ -1,0 +1,214 @@
+"""train, stylize and export through the real command line, on tiny pictures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import picture, run_cli
+
+from neuralart.chain.model import load_model
+from neuralart.engine.devices import open_device
+from neuralart.machine.archive import Arrays
+from neuralart.pictures.frame import PAINTING_FRAME
+from neuralart.pictures.pixels import to_image, to_x
+from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import write_image
+from neuralart.training.stages import Chain
+
+
+def params_of(run: Path) -> Arrays:
+    return load_model(run).params
+
+
+def same(a: Arrays, b: Arrays) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_what_it_says(run_dir: Path) -> None:
+    names = {path.name for path in run_dir.iterdir()}
+    assert names == {
+        "config.json", "metrics.jsonl", "samples", "checkpoints", "skipped.txt", "evaluation.json",
+        "model.neuralart",
+    }  # fmt: skip
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["phase"], row["step"]) for row in rows] == [("stage 1", 6), ("stage 2", 6)]
+    assert rows[1]["losses"].keys() == {"x2"} and np.isfinite(rows[1]["losses"]["x2"]["total"])
+    sheets = sorted(path.name for path in (run_dir / "samples").iterdir())
+    assert sheets == ["0-00000003.png", "0-00000006.png", "1-00000003.png", "1-00000006.png"]
+    # Two held-out photos; photo, x1, x2 in the second stage.
+    assert read_image(run_dir / "samples" / sheets[-1]).shape == (2 * 32 + 4, 3 * 32 + 2 * 4, 3)
+    options = json.loads((run_dir / "config.json").read_text())["options"]
+    assert options["steps"] == 6 and [g["name"] for g in options["generators"]] == [
+        "little",
+        "small",
+    ]
+    evaluation = json.loads((run_dir / "evaluation.json").read_text())
+    assert evaluation["photos"] == 2 and evaluation["losses"]["photo"]["content"] == 0
+
+
+def test_only_the_model_is_on_stdout(train_arguments: list[object], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = run_cli(*train_arguments, "--out", out, "--steps", 1)
+    assert result.stdout == f"{out / 'model.neuralart'}\n"
+    assert "held-out total of 2 photos" in result.stderr
+
+
+def test_the_same_seed_gives_the_same_bits(
+    train_arguments: list[object], run_dir: Path, tmp_path: Path
+) -> None:
+    for name, seed in (("again", 0), ("other", 1)):
+        assert run_cli(*train_arguments, "--out", tmp_path / name, "--seed", seed).exit_code == 0
+    assert same(params_of(tmp_path / "again"), params_of(run_dir))
+    assert not same(params_of(tmp_path / "other"), params_of(run_dir))
+
+
+def test_learning_lowers_the_loss(train_arguments: list[object], tmp_path: Path) -> None:
+    """Within each stage; that a stage beats the one before takes more than four channels."""
+    out = tmp_path / "run"
+    assert run_cli(*train_arguments, "--out", out, "--steps", 100).exit_code == 0
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    for name in ("x1", "x2"):
+        totals = [row["losses"][name]["total"] for row in rows if name in row["losses"]]
+        assert np.mean(totals[-3:]) < 0.9 * np.mean(totals[:3])
+
+
+def test_training_needs_no_features_of_the_users(
+    style_file: Path, photo_dir: Path, tmp_path: Path
+) -> None:
+    for name, more in {"small": [], "random": ["--features", "random"]}.items():
+        result = run_cli(
+            "train", "--style", style_file, "--data", photo_dir, "--out", tmp_path / name,
+            "--steps", 1, "--crop", 32, "--style-scale", 32, "--chain", "conv", *more,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        assert ("random VGG weights" in result.stderr) == (name == "random")
+        card = load_model(tmp_path / name).card["features"]
+        assert card["name"] == name and len(card["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--coupling", "suffix_sum"],
+        ["--coupling", "through"],
+        ["--chain", "small,small,small", "--share-weights"],
+        ["--joint-steps", 3],
+        ["--chain", "little"],
+        ["--holdout", 0],
+        ["--minutes", 0.05],
+        ["--threads", 1],
+    ],
+    ids=lambda more: more[0] + str(more[-1]),
+)
+def test_options_of_train(
+    train_arguments: list[object], tmp_path: Path, more: list[object]
+) -> None:
+    out = tmp_path / "run"
+    result = run_cli(*train_arguments, "--out", out, *more)
+    assert result.exit_code == 0, result.output
+    model = load_model(out)
+    stages = {"little": 1, "--share-weights": 3}.get(str(more[-1]), 2)
+    assert len(model.specs) == stages
+    if "--minutes" in more:
+        steps = model.card["steps"]
+        assert steps[0] == steps[1] >= 1
+    if "--joint-steps" in more:
+        assert model.card["steps"] == [6, 6, 3]
+    if "--share-weights" in more:
+        np.testing.assert_array_equal(
+            model.params["g2_conv0_weight"], model.params["g0_conv0_weight"]
+        )
+    write_image(tmp_path / "p.png", picture(0))
+    assert run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", out).exit_code == 0
+
+
+def test_training_starts_from_the_weights_of_a_model(
+    train_arguments: list[object], run_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    more = ["--start", run_dir, "--steps", 1, "--rate", 0]
+    assert run_cli(*train_arguments, "--out", out, *more).exit_code == 0
+    old, new = load_model(run_dir), load_model(out)
+    for name, array in old.params.items():
+        np.testing.assert_array_equal(new.params[name], array, name)
+
+
+def test_training_starts_from_a_shipped_style_of_the_same_chain(
+    train_arguments: list[object],
+    run_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("neuralart.chain.shipped.MODELS", tmp_path / "models")
+    (tmp_path / "models").mkdir()
+    shutil.copy(run_dir / "model.neuralart", tmp_path / "models" / "bark.neuralart")
+    more = ["--steps", 1, "--rate", 0]
+    weight = "g0_conv0_weight"
+    found = {}
+    for name, words in {"shipped": [], "none": ["--start", "random"], "other": ["--chain", "little"]}.items():  # fmt: skip
+        result = run_cli(*train_arguments, "--out", tmp_path / name, *more, *words)
+        assert result.exit_code == 0, result.output
+        found[name] = load_model(tmp_path / name)
+        assert found[name].card["options"]["start"] == ("bark" if name == "shipped" else "random")
+    trained = load_model(run_dir).params[weight]
+    np.testing.assert_array_equal(found["shipped"].params[weight], trained)
+    assert not np.array_equal(found["none"].params[weight], trained)
+
+
+def test_a_start_of_another_chain_is_refused(
+    train_arguments: list[object], run_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    result = run_cli(*train_arguments, "--out", out, "--start", run_dir, "--chain", "little")
+    assert result.exit_code == 2 and "its generators are not" in result.stderr, result.output
+    assert not out.exists()
+
+
+def test_the_chain_of_2016_trains(
+    style_file: Path, photo_dir: Path, features_file: Path, tmp_path: Path
+) -> None:
+    config = Path(__file__).parents[1] / "configs" / "end-to-end-2016.toml"
+    result = run_cli(
+        "train", "--config", config, "--style", style_file, "--data", photo_dir, "--out", tmp_path / "run",
+        "--features", features_file, "--steps", 1, "--joint-steps", 0, "--crop", 32, "--style-scale", 32,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    model = load_model(tmp_path / "run")
+    assert [s.name for s in model.specs] == ["conv-2016", "deconv-2016", "deconv-2016", "conv-2016"]
+    assert model.params["g1_b_weight"].shape == (128, 48, 5, 5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (37, 23), (64, 48)])
+def test_a_painting_is_as_large_as_the_photo(
+    run_dir: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    write_image(tmp_path / "p.png", picture(0, *size))
+    result = run_cli("stylize", tmp_path / "p.png", tmp_path / "q.jpg", "--model", run_dir)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{tmp_path / 'q.jpg'}\n"
+    assert read_image(tmp_path / "q.jpg").shape == (*size, 3)
+
+
+def test_a_painting_is_what_the_chain_makes(run_dir: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "p.png", picture(0, 32, 32))
+    model = load_model(run_dir)
+    chain = Chain(model.specs, model.params, [0, 1], 32, open_device("cpu"), frame=PAINTING_FRAME)
+    xs = chain.paint(to_x(picture(0, 32, 32)))
+    for stage, x in enumerate(xs, start=1):
+        painting = tmp_path / f"{stage}.png"
+        run_cli("stylize", tmp_path / "p.png", painting, "--model", run_dir, "--stage", stage)
+        assert abs(read_image(painting).astype(float) - to_image(x)).max() <= 1
+
+
+def test_a_large_photo_takes_its_statistics_from_a_small_one(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuralart.chain.receptive_field.MEASURED_PIXELS", 30 * 30)
+    write_image(tmp_path / "p.png", picture(0, 61, 83))
+    result = run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", run_dir)
+    assert result.exit_code == 0, result.output
+    assert read_image(tmp_path / "q.png").shape == (61, 83, 3)

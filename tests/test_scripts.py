@@ -1,0 +1,109 @@
+"""Runs the batch scripts that people copy, as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import picture
+
+from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import write_image
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name in ("a.png", "sub/b.png", "sub/c.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / "in" / name, picture(len(name)))
+    return tmp_path / "in"
+
+
+def run(name: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [str(SCRIPTS / name), *map(str, words)],
+        env={**os.environ, "PATH": path, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_folder(run_dir: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.png").write_text("hello")
+    out = tmp_path / "out"
+    result = run("paint_folder", photos, out, "--model", run_dir, "--format", "jpg")
+    assert result.returncode == 1 and "3 painted" in result.stderr
+    assert tree(out) == ["a.jpg", "errors.txt", "sub/b.jpg", "sub/c.jpg"]
+    assert sorted(result.stdout.split()) == [str(out / n) for n in tree(out) if n != "errors.txt"]
+    assert (
+        (out / "errors.txt").read_text().startswith(f"error: {photos / 'bad.png'}: not a picture")
+    )
+    (photos / "bad.png").unlink()
+    (out / "a.jpg").unlink()
+    result = run("paint_folder", photos, out, "--model", run_dir, "--format", "jpg")
+    assert result.returncode == 0 and result.stdout == f"{out / 'a.jpg'}\n"
+    assert tree(out) == ["a.jpg", "sub/b.jpg", "sub/c.jpg"]
+    assert run("paint_folder", photos).returncode == 2
+
+
+FAKE_SSH = """#!/bin/bash
+[ "$1" != down ] || exit 255
+echo "$1" >> "$HOSTS_CALLED"
+eval "$2"
+"""
+
+
+def test_a_folder_on_several_machines(run_dir: Path, photos: Path, tmp_path: Path) -> None:
+    ssh, hosts, called = tmp_path / "ssh", tmp_path / "hosts", tmp_path / "called"
+    ssh.write_text(FAKE_SSH)
+    ssh.chmod(0o755)
+    environment = {"SSH": str(ssh), "HOSTS_CALLED": str(called)}
+    hosts.write_text("# our machines\nfirst\n\ndown\n")
+    out = tmp_path / "out put"
+    words = (hosts, photos, out, "--model", run_dir)
+    result = run("paint_on_machines", *words, **environment)
+    assert result.returncode == 1
+    assert "paint_on_machines: down (part 2) ended with 255" in result.stderr
+    assert "first: 2 painted" in result.stderr
+    assert tree(out) == ["a.png", "sub/c.png"]
+    hosts.write_text("first\nsecond\n")
+    result = run("paint_on_machines", *words, **environment)
+    assert result.returncode == 0, result.stderr
+    assert tree(out) == ["a.png", "sub/b.png", "sub/c.png"]
+    assert sorted(called.read_text().split()) == ["first", "first", "second"]
+    hosts.write_text("# none\n")
+    assert run("paint_on_machines", *words, **environment).returncode == 2
+
+
+def test_a_slurm_array(run_dir: Path, photos: Path, tmp_path: Path) -> None:
+    slurm = {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "2"}
+    words = ("paint_array.sbatch", photos, tmp_path / "out", "--model", run_dir)
+    result = run(*words, **slurm)
+    assert result.returncode == 0, result.stderr
+    assert tree(tmp_path / "out") == ["sub/b.png"]
+    assert run(*words, **{**slurm, "SLURM_ARRAY_TASK_MIN": "0"}).returncode == 2
+
+
+def test_every_style_on_one_photo(run_dir: Path, photos: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    script = [sys.executable, SCRIPTS / "every_style"]
+
+    def styles(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*script, *map(str, words)], capture_output=True, text=True)
+
+    result = styles(photos / "a.png", sheet, run_dir, run_dir / "model.neuralart", run_dir)
+    assert result.returncode == 0, result.stderr
+    assert read_image(sheet).shape == (2 * (400 + 28) + 4, 3 * 480 + 2 * 4, 3)
+    result = styles(photos / "none.png", sheet, run_dir)
+    assert result.returncode == 1 and result.stderr.startswith("every_style: ")
+    assert len(result.stderr.splitlines()) == 1

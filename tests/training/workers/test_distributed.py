@@ -1,0 +1,189 @@
+"""Two workers on this machine: the run of one process, what stops the job, and what they must agree on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import run_cli
+
+from neuralart.chain.model import load_model
+from neuralart.errors import ConfigError
+from neuralart.options.train import TrainConfig
+from neuralart.training.workers.launch import read_hosts
+
+MORE: list[object] = ["--steps", 10, "--joint-steps", 4, "--save-every", 5, "--batch", 2]
+SECONDS = 500
+
+
+def start(*arguments: object, **changes: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "neuralart", "launch", *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **changes},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def workers_of(process: subprocess.Popen[str]) -> dict[int, int]:
+    """Process ids of the job's workers by their number."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        try:
+            status = (folder / "stat").read_text()
+            env = (folder / "environ").read_bytes().decode().split("\0")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if int(status.rpartition(")")[2].split()[1]) == process.pid and "DMLC_ROLE=worker" in env:
+            task = next(v for v in env if v.startswith("DMLC_TASK_ID="))
+            found[int(task.partition("=")[2])] = int(folder.name)
+    return found
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + SECONDS
+    while not path.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert path.exists(), process.communicate()[1]
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    stdout, stderr = process.communicate(timeout=SECONDS)
+    assert "Traceback" not in stderr
+    return process.returncode, stdout, stderr
+
+
+@pytest.fixture(scope="module")
+def of_one(
+    train_arguments: list[object], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """The run of one process with the same batch."""
+    out = tmp_path_factory.mktemp("one") / "run"
+    assert run_cli(*train_arguments, *MORE, "--out", out).exit_code == 0
+    yield out
+
+
+def assert_close(run: Path, other: Path) -> None:
+    params, others = load_model(run).params, load_model(other).params
+    for name, array in params.items():
+        np.testing.assert_allclose(array, others[name], atol=2e-5, err_msg=name)
+
+
+def test_a_worker_that_dies_stops_the_job_which_resumes_to_the_run_of_one(
+    train_arguments: list[object], of_one: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = [*train_arguments[1:], *MORE, "--out", out]
+    process = start("--workers", 2, *command)
+    wait_for(out / "checkpoints" / "0-00000005.zip", process)
+    os.kill(workers_of(process)[1], signal.SIGKILL)
+    begin = time.monotonic()
+    code, stdout, stderr = finish(process)
+    assert code == 1 and stdout == ""
+    assert time.monotonic() - begin < 60
+    assert "error: worker 1 was killed by signal 9, so the job is stopped" in stderr
+    assert "other workers are gone; stopped after step" in stderr and str(out) in stderr
+    assert not (out / "model.neuralart").exists()
+
+    code, stdout, stderr = finish(start("--workers", 2, *command, "--resume"))
+    assert (code, stdout) == (0, f"{out / 'model.neuralart'}\n"), stderr
+    assert_close(out, of_one)
+    losses = [load_model(run).card["held_out"]["losses"]["x2"]["total"] for run in (out, of_one)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_ctrl_c_stops_every_worker_after_the_same_step(
+    train_arguments: list[object], of_one: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = [*train_arguments[1:], *MORE, "--steps", 200, "--out", out]
+    process = start(*command)
+    wait_for(out / "checkpoints" / "0-00000005.zip", process)
+    process.send_signal(signal.SIGINT)
+    code, _, stderr = finish(process)
+    assert code == 130 and "the job is stopped" in stderr and "gone" not in stderr
+    assert (out / "checkpoints").exists() and not (out / "model.neuralart").exists()
+
+
+@pytest.mark.parametrize(
+    "setting, words",
+    [
+        ("RATE=0.5", "worker 1 differs from worker 0: rate (there 0.5, here 0.003)"),
+        ("START=no-such-style", "worker 1 on 127.0.0.1: error: "),
+    ],
+)
+def test_a_worker_that_differs_or_fails_at_the_start(
+    train_arguments: list[object], tmp_path: Path, setting: str, words: str
+) -> None:
+    """By its environment; ssh is a stand-in that stays on this machine."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        "#!/bin/sh\nfor last; do :; done\n"
+        f'case "$*" in *TASK_ID=1*) export NEURALART_TRAIN_{setting};; esac\nexec sh -c "$last"\n'
+    )
+    ssh.chmod(0o755)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("here # this machine\n\n127.0.0.1 slots=1\n")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = ["--hosts", hosts, "--address", "127.0.0.1", *train_arguments[1:], *MORE]
+    out = tmp_path / "run"
+    code, _, stderr = finish(start(*command, "--out", out, PATH=path, DMLC_INTERFACE="lo"))
+    assert code == 1 and words in stderr
+    assert not out.exists()
+
+
+def test_hosts_that_do_not_answer(train_arguments: list[object], tmp_path: Path) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        "#!/bin/sh\necho 'ssh: connect to host far port 22: No route to host' >&2; exit 255\n"
+    )
+    ssh.chmod(0o755)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("far\n")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = ["--hosts", hosts, *train_arguments[1:], "--out", tmp_path / "run"]
+    code, _, stderr = finish(start(*command, PATH=path))
+    assert code == 1 and "far does not answer: ssh: connect to host far" in stderr
+    ssh.write_text("#!/bin/sh\necho 0.0.1\n")
+    code, _, stderr = finish(start(*command, PATH=path))
+    assert code == 1 and "far has neuralart 0.0.1, and this machine" in stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_host_files(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("a\n# none\nuser@b slots=2  # two\n")
+    assert [(h.name, h.slots) for h in read_hosts(path)] == [("a", 1), ("user@b", 2)]
+    for text in ("", "a slots=0\n", "a b\n", "-oProxyCommand=x\n"):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="--hosts"):
+            read_hosts(path)
+
+
+def test_a_batch_that_does_not_share_out(train_arguments: list[object], tmp_path: Path) -> None:
+    result = run_cli(*train_arguments, "--out", tmp_path / "r", "--device", "cpu:0,1", "--batch", 3)
+    assert result.exit_code == 2 and "no multiple of the 2 devices" in result.stderr
+
+
+def test_several_devices_of_a_cpu_compute_with_a_thread_each(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
+    """With more, matrix products of two at once wait for each other without end."""
+
+    def threads(device: str, said: int | None = None) -> int | None:
+        return TrainConfig(style=Path(), data=Path(), device=device, threads=said).threads_each()
+
+    assert threads("cpu:0,1") == threads("cpu:0,1,2,3", 1) == 1
+    assert threads("cpu") is None and threads("gpu:0,1", 3) == threads("cpu:0", 3) == 3
+    more = ("--device", "cpu:0,1", "--threads", 2)
+    result = run_cli(*train_arguments, "--out", tmp_path / "r", *more)
+    assert result.exit_code == 2 and "--threads 2: each of several CPU devices" in result.stderr
+    assert not (tmp_path / "r").exists()
