@@ -10,6 +10,7 @@ import numpy.typing as npt
 from neuralart.chain.specs import RGB, Generator, Layer, prefix
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
+from neuralart.machine.seeds import Purpose, random_numbers
 
 Shape = tuple[int, ...]
 
@@ -80,7 +81,7 @@ def initial_params(specs: Sequence[Generator], seed: int, *, share_weights: bool
         )
     params: Arrays = {}
     for k, spec in enumerate(specs[:1] if share_weights else specs):
-        rng = np.random.default_rng([seed, k])
+        rng = random_numbers(seed, Purpose.WEIGHTS, k)
         layers = {f"{prefix(k)}{layer.name}_weight": layer for layer in spec.layers}
         for name, shape in _parameter_shapes(spec, k).items():
             layer = layers.get(name)

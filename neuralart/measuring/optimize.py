@@ -20,6 +20,7 @@ from neuralart.loss.features.store import Features, load_features
 from neuralart.loss.objective import Losses, LossWeights
 from neuralart.loss.perceptual import Perceptual
 from neuralart.machine.files import check_place
+from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.machine.signals import deferred_signals
 from neuralart.machine.terminal import Progress
 from neuralart.measuring.descent import adam, lbfgs
@@ -140,7 +141,7 @@ class PixelOptimisation:
         size, _ = self.levels[0]
         x = to_x(_sized(self.content, size))
         if self.config.start == "noise":
-            rng = np.random.default_rng(self.config.seed)
+            rng = random_numbers(self.config.seed, Purpose.NOISE)
             x = rng.normal(0, NOISE, x.shape).astype(np.float32)
         return x
 

@@ -1,8 +1,8 @@
-"""The frame of reflection around a picture, which is painted with it and cut off again.
+"""The frame of reflection around a picture: painted with the picture, then cut off.
 
-Zeros pad the convolutions and show a chain where the picture ends, through all its layers. A chain that learns
-in no frame, or always in the same one, puts next to the end what the whole picture lacks of the style; painted
-in another frame its pictures lack it, painted in that one they are marked (docs/experiments.md, sections 9 and 10).
+Without a frame, the zero padding of the convolutions shows a chain where the picture ends. A chain
+that learns without one, or always in the same one, paints the style's rare parts along the border.
+In a frame of random place it cannot (docs/experiments.md, sections 9 and 10).
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.pictures.pixels import X
 
 FRAME_PX = 32
-"""At each edge, in painting."""
+"""The width of the frame at each edge, in painting."""
 
 LEARNING_FRAME_PX = 64
-"""Of two opposite edges together, in training: a frame of random place, so that no pixel next to the end is sure
-to count. A generator's work at 192 px is 1.78 times that without."""
+"""The width of the frame at two opposite edges together, in training.
+
+At 192 px it costs a generator 1.78 times the work without a frame.
+"""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How many pixels of reflection there are at each edge."""
+    """The pixels of reflection at each edge."""
 
     top: int
     bottom: int
@@ -32,7 +35,7 @@ class Frame:
 
     @classmethod
     def even(cls, px: int) -> Frame:
-        """As many at every edge."""
+        """The same width at every edge."""
         return cls(px, px, px, px)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
@@ -59,12 +62,12 @@ class Frame:
 PAINTING_FRAME = Frame.even(FRAME_PX)
 
 MIDDLE_FRAME = Frame.even(LEARNING_FRAME_PX // 2)
-"""The middle one of those that `learning_frame` draws, which are all as large."""
+"""The frame in the middle of the sizes that `learning_frame` draws."""
 
 
 def learning_frame(seed: int, step: int) -> Frame:
-    """The frame of a step of training, the same for a seed on every machine."""
+    """Draw the frame of a training step; the same for a seed on every machine."""
     most = LEARNING_FRAME_PX
-    rng = np.random.default_rng([seed, step])
+    rng = random_numbers(seed, Purpose.FRAME, step)
     top, left = (int(px) for px in rng.integers(most, size=2, endpoint=True))
     return Frame(top, most - top, left, most - left)

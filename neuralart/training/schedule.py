@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
+from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.options.train import TrainConfig
 
 EARLIER = 0.3  # the weight of an earlier stage's loss in the joint steps; the last one's is 1
@@ -59,5 +58,5 @@ def scored_stages(phase: Phase, seed: int, step: int) -> dict[int, float]:
     if phase.name != JOINT:
         return dict.fromkeys(phase.trained, 1.0)
     *earlier, last = phase.trained
-    rng = np.random.default_rng([seed, step])
+    rng = random_numbers(seed, Purpose.SCORED, step)
     return {int(rng.choice(earlier)): EARLIER, last: 1.0}

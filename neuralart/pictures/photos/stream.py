@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from neuralart.errors import ImageError, PhotosError
 from neuralart.machine.files import write_aside
+from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.pictures.editing import centre_crop, resize_shorter_edge
 from neuralart.pictures.photos.sources import open_source
 from neuralart.pictures.pixels import Image, X, to_x
@@ -35,9 +36,6 @@ AHEAD = 8  # photos decoded before they are asked for, at least
 
 # A photo is scaled until its shorter edge is 1 to this many times the crop's edge.
 LARGEST_SCALE = 1.6
-
-# The purposes of random numbers, part of their seeds.
-_SPLIT, _EPOCH, _CROP, _INSTEAD = 0, 1, 2, 3
 
 Numbers = npt.NDArray[np.int64]
 
@@ -64,7 +62,7 @@ class Photos:
         self._unusable: set[int] = set()
         self._skipped_file: Path | None = None
         self._lock = threading.Lock()
-        order = np.random.default_rng([seed, _SPLIT]).permutation(self.count)
+        order = random_numbers(seed, Purpose.SPLIT).permutation(self.count)
         self.held_out, used = self._first_squares(order, min(holdout, self.count // 5))
         self._kept_out = order[:used]
         training = np.sort(order[used:])
@@ -172,7 +170,7 @@ class Photos:
 
     def _crop(self, image: Image, step: int, place: int) -> Image:
         """Crop a random square of the photo at a random scale, mirrored or not."""
-        rng = np.random.default_rng([self.seed, _CROP, step, place])
+        rng = random_numbers(self.seed, Purpose.CROP, step, place)
         image = resize_shorter_edge(image, round(self.crop_px * rng.uniform(1, LARGEST_SCALE)))
         top, left = (int(rng.integers(size - self.crop_px + 1)) for size in image.shape[:2])
         square = image[top : top + self.crop_px, left : left + self.crop_px]
@@ -191,13 +189,13 @@ class _Shard:
         epoch, index = divmod(step, len(self._numbers))
         order = self._orders.get(epoch)
         if order is None:
-            order = self._shuffled(_EPOCH, epoch)
+            order = self._shuffled(Purpose.EPOCH, epoch)
             # Keep the epoch before, too: another decoder may still be in it.
             self._orders = dict([*self._orders.items()][-1:]) | {epoch: order}
         yield int(order[index])
-        yield from self._shuffled(_INSTEAD, step).tolist()
+        yield from self._shuffled(Purpose.INSTEAD, step).tolist()
 
-    def _shuffled(self, purpose: int, number: int) -> Numbers:
-        rng = np.random.default_rng([self._seed, purpose, number, self._place])
+    def _shuffled(self, purpose: Purpose, number: int) -> Numbers:
+        rng = random_numbers(self._seed, purpose, number, self._place)
         shuffled: Numbers = rng.permutation(self._numbers)
         return shuffled
