@@ -1,8 +1,8 @@
-"""How many photos a second training learns from on one device and on two, in turns in one run.
+"""Measure the photos a second of training on one CPU device and on two, which take turns.
 
 OMP_NUM_THREADS=1 python benchmarks/devices.py
 
-Then the gradients of a step: their bytes, and the seconds in which MXNet's kvstore adds them up.
+Then measure the gradients of a step: their bytes, and the time of MXNet's kvstore to add them up.
 
 Each CPU device computes with OMP_NUM_THREADS threads. With more than one, MXNet's OpenBLAS can wait
 forever.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -39,9 +40,9 @@ def main() -> None:
     parser.add_argument("--features", default="small")
     options = parser.parse_args()
 
-    config = TrainConfig(style="", data="")
+    config = TrainConfig(style=(), data=Path())
     specs = config.specs()
-    phase = phases_of(config, 1, 1)[-1]  # all stages together, the longest step
+    phase = phases_of(config, 1, 1, len(specs))[-1]  # all stages together, the longest step
     scored = dict.fromkeys(phase.trained[-2:], 1.0)
     features = load_features(options.features)
     photos = np.random.default_rng(0).normal(0, 50, (BATCH, 3, EDGE_PX, EDGE_PX))
@@ -61,14 +62,15 @@ def main() -> None:
     for turn in range(ROUNDS + 1):
         for device, (perceptual, chain, cluster) in ways.items():
             begin = time.perf_counter()
-            take_step(perceptual, chain, photos, scored, cluster, BATCH)
+            take_step(perceptual, chain, photos, [0] * BATCH, scored, cluster, BATCH)
             chain.update(1e-3)
             chain.devices.settle()
             if turn:  # the first sets up memory
                 seconds[device].append(time.perf_counter() - begin)
     rates = {device: BATCH / statistics.median(times) for device, times in seconds.items()}
     for device, rate in rates.items():
-        print(f"{device:8} | {rate:6.2f} photos a second | {rate / rates['cpu']:.2f} times")  # noqa: T201
+        ratio = rate / rates["cpu"]
+        print(f"{device:8} | {rate:6.2f} photos a second | {ratio:.2f} times")  # noqa: T201
 
     _, chain, cluster = ways["cpu:0,1"]
     gradients = {k: v for stage in chain.stages for k, v in stage.gradients().items()}
@@ -80,7 +82,8 @@ def main() -> None:
         chain.devices.settle()
         times.append(time.perf_counter() - begin)
     print(  # noqa: T201
-        f"adding up {size / 1e6:.2f} MB in {len(gradients)} arrays: {1e3 * statistics.median(times):.1f} ms"
+        f"adding up {size / 1e6:.2f} MB in {len(gradients)} arrays: "
+        f"{1e3 * statistics.median(times):.1f} ms"
     )
 
 

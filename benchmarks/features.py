@@ -1,14 +1,14 @@
-"""How faithful and how fast a small VGG is, beside its teacher and the full VGG-19, in one run.
+"""Measure how faithful and how fast a small VGG is, beside its teacher and the full VGG-19.
 
   python benchmarks/features.py --teacher vgg19.npz --data photos/ \\
       --style starry.jpg --style wave.jpg --model runs/starry
 
 Faithful: the rank correlation (Spearman) of its style and content distances with the teacher's, on
-the 40 photos that scripts/train_features.py keeps out. The photos are taken as they are, distorted,
+the 40 photos that scripts/train_features.py holds out. The photos are taken as they are, distorted,
 blurred, noisy, recoloured, and stylized by --model.
 
-Fast: seconds for the losses and the gradient by the picture, the nets taking turns. Of the full
-VGG-19, only the topology is there; its weights are random.
+Fast: seconds for the losses and their gradient by the picture. The nets take turns. The full VGG-19
+has random weights.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from neuralart.chain.model import load_model
+from neuralart.chain.choice import load_style
 from neuralart.chain.reference import ReferencePainter
-from neuralart.chain.shipped import find_model
 from neuralart.engine.devices import open_device
 from neuralart.loss.features.store import Features, load_features, random_features
 from neuralart.loss.objective import LossWeights
@@ -88,7 +87,10 @@ Distances = dict[str, dict[str, list[float]]]
 def distances(
     features: Features, photos: Photos, styles: list[Path], painter: ReferencePainter | None
 ) -> Distances:
-    """Style distance to every style image, content distance to the photo, by kind of picture."""
+    """Style distances to every style image and content distances to the photo.
+
+    They are lists by what is measured and by kind of picture, as `versions` names it.
+    """
     found: Distances = defaultdict(lambda: defaultdict(list))
     for style in styles:
         loss = Perceptual(features, LossWeights(), open_device("cpu"))
@@ -104,7 +106,7 @@ def distances(
 
 
 def seconds(nets: dict[str, Features], edge_px: int) -> dict[str, float]:
-    """Median seconds of each net for the losses and the gradient, all nets taking turns."""
+    """Median seconds of each net for the losses and the gradient. The nets take turns."""
     x = np.random.default_rng(0).normal(0, 50, (1, 3, edge_px, edge_px)).astype(np.float32)
     losses = {
         name: Perceptual(features, LossWeights(), open_device("cpu"))
@@ -145,10 +147,10 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--no-timing", action="store_true")
     parser.add_argument(
-        "--photo", type=Path, help="with --picture: what the paintings are optimised from"
+        "--photo", type=Path, help="with --picture: the photo whose pixels are optimised"
     )
     parser.add_argument(
-        "--picture", type=Path, help="write photo, teacher's and student's painting there"
+        "--picture", type=Path, help="file for the photo and the paintings by teacher and student"
     )
     options = parser.parse_args()
 
@@ -156,7 +158,7 @@ def main() -> None:
     photos = Photos(options.data, EDGE_PX, SEED, HELD_OUT)
     painter = None
     if options.model:
-        model = load_model(find_model(options.model))
+        model = load_style(options.model)
         painter = ReferencePainter(model.specs, model.params, open_device("cpu"))
     got = distances(small, photos, options.styles, painter)
     want = distances(teacher, photos, options.styles, painter)

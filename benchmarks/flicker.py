@@ -1,10 +1,10 @@
-"""How much a painted video flickers, on each frame's statistics and on their average over time.
+"""Measure how much a painted video flickers, on each frame's statistics and on smoothed ones.
 
 python benchmarks/flicker.py --model starry-night --photo photo.jpg
 
-A crop pans over a photo by whole pixels; each crop is a frame. Two frames are compared where they
-show the same part of the photo. There the photo's own frames are equal, so any difference of the
-paintings is flicker. The number is its mean, in 0..255 units.
+The frames are crops that pan over a photo by whole pixels. Two successive frames show a common part
+of the photo, where their pixels are equal. Any difference of their paintings there is flicker. The
+number is its mean, in 0..255 units.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralart.chain.model import load_model
-from neuralart.chain.shipped import find_model
+from neuralart.chain.choice import load_style
 from neuralart.engine.devices import open_device
 from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.painting.video import SmoothedStatistics
@@ -33,18 +32,18 @@ def main() -> None:
     parser.add_argument("--edge", type=int, default=192, help="height of a frame, pixels")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument(
-        "--pan", type=int, default=8, help="pixels a frame; 8 keeps the strides' phase"
+        "--pan", type=int, default=8, help="pixels a frame; multiples of 8 keep the strides' phase"
     )
     options = parser.parse_args()
-    model = load_model(find_model(options.model))
-    painting = PhotoPainter(model, open_device("cpu"), len(model.specs))
+    model = load_style(options.model)
+    painter = PhotoPainter(model, open_device("cpu"), len(model.specs))
     wide = resize_shorter_edge(read_image(Path(options.photo)), options.edge)
     width = wide.shape[1] - options.pan * (options.frames - 1)
     frames = [wide[:, options.pan * i :][:, :width] for i in range(options.frames)]
-    calm = SmoothedStatistics(painting, frames_per_second=25)
-    edge = 2 * options.pan  # the frames' own borders are not compared
-    for name, measure in (("each frame's statistics", painting.measure), ("averaged", calm)):
-        painted = [painting.paint(frame, measure(frame)).astype(np.float32) for frame in frames]
+    smoothed = SmoothedStatistics(painter, frames_per_second=25)
+    edge = 2 * options.pan  # near their borders, frames are painted from other surroundings
+    for name, measure in (("each frame's statistics", painter.measure), ("averaged", smoothed)):
+        painted = [painter.paint(frame, measure(frame)).astype(np.float32) for frame in frames]
         changes = [
             abs(after[:, : -options.pan] - before[:, options.pan :])[edge:-edge, edge:-edge].mean()
             for before, after in itertools.pairwise(painted)

@@ -1,9 +1,9 @@
-"""How many photos a second a folder and records give, and how many training takes.
+"""Measure how many photos a second a folder and records give, and how many training takes.
 
 python benchmarks/photos.py --data photos/ [--edge 416]
 
-Packing the records into a temporary folder is timed too. MXNet's own ImageRecordIter is measured
-for comparison: it resizes and crops, but has one scale for all photos and cannot start at a step.
+Packing the records is measured too, and for comparison MXNet's own ImageRecordIter. It resizes and
+crops, but it has one scale for all photos and cannot start at a step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.params import initial_params
 from neuralart.engine.devices import open_device
-from neuralart.engine.door import mx, settle
+from neuralart.engine.door import mx
 from neuralart.loss.features.store import load_features
 from neuralart.loss.objective import LossWeights
 from neuralart.loss.perceptual import Perceptual
@@ -28,6 +28,7 @@ from neuralart.options.train import PackConfig
 from neuralart.pictures.photos.pack import pack
 from neuralart.pictures.photos.stream import DECODERS, Photos
 from neuralart.training.stages import Chain
+from neuralart.training.step import batch_gradients
 
 CROP_PX = 256
 COUNT = 400
@@ -36,7 +37,7 @@ KINDS = ("conv", "deconv", "deconv", "conv")
 
 
 def from_stream(data: Path) -> float:
-    """Photos a second that training's stream reads when nothing else runs."""
+    """Photos a second that training's stream reads, with nothing else running."""
     with contextlib.closing(Photos(data, CROP_PX, 0, 0).stream(0)) as stream:
         next(stream)
         begin = time.perf_counter()
@@ -46,7 +47,7 @@ def from_stream(data: Path) -> float:
 
 
 def from_mxnet(records: Path) -> float:
-    """Photos a second that MXNet's reader reads, with as many threads."""
+    """Photos a second that MXNet's ImageRecordIter reads, with as many threads."""
     images = mx.io.ImageRecordIter(
         path_imgrec=str(records), data_shape=(3, CROP_PX, CROP_PX), batch_size=1, rand_crop=True,
         rand_mirror=True, resize=round(1.15 * CROP_PX), preprocess_threads=DECODERS, shuffle=True,
@@ -61,23 +62,23 @@ def from_mxnet(records: Path) -> float:
 
 
 def taken_by_training(features: str) -> float:
-    """Photos a second that training learns from, on average over the steps of the four stages."""
+    """Photos a second that training learns from: the mean over steps of the four stages."""
     specs = [GENERATORS[kind] for kind in KINDS]
-    loss = Perceptual(load_features(features), LossWeights(), open_device("cpu"))
-    x0 = np.random.default_rng(0).normal(0, 50, (1, 3, CROP_PX, CROP_PX)).astype(np.float32)
-    loss.set_style(x0)
+    devices = open_device("cpu")
+    loss = Perceptual(load_features(features), LossWeights(), devices)
+    photo = np.random.default_rng(0).normal(0, 50, (1, 3, CROP_PX, CROP_PX)).astype(np.float32)
+    loss.set_style(photo)
     params = initial_params(specs, 0)
     seconds = 0.0
     for stage in range(len(specs)):
-        chain = Chain(specs, params, [stage], CROP_PX, open_device("cpu"))
+        chain = Chain(specs, params, [stage], CROP_PX, devices)
         for step in range(STEPS + 1):
             if step == 1:
-                settle()
+                devices.settle()
                 begin = time.perf_counter()
-            loss.set_content(x0)
-            chain.backward([loss.score(chain.forward(x0)[-1])[1]])
+            batch_gradients(loss, chain, photo, [0], {stage: 1.0})
             chain.update(1e-3)
-        settle()
+        devices.settle()
         seconds += time.perf_counter() - begin
     return STEPS * len(specs) / seconds
 
@@ -87,7 +88,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
-    parser.add_argument("--edge", default=416, type=int, help="of the records")
+    parser.add_argument(
+        "--edge", default=416, type=int, help="shorter edge of the photos in the records, pixels"
+    )
     parser.add_argument("--features", default="small")
     options = parser.parse_args()
 
@@ -96,7 +99,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         records = Path(folder) / "photos.rec"
         begin = time.perf_counter()
-        packed = pack(options.data, records, PackConfig(edge=options.edge))
+        packed = pack(
+            options.data,
+            records,
+            edge=options.edge,
+            quality=PackConfig().quality,
+            processes=None,
+            overwrite=False,
+        )
         rates["packing does"] = packed.photos / (time.perf_counter() - begin)
         rates["records give"] = from_stream(records)
         rates["MXNet's reader gives"] = from_mxnet(records)

@@ -1,9 +1,9 @@
-"""Compares what `neuralart plan` predicts with what `neuralart stylize` takes.
+"""Compare what `neuralart plan` predicts with what `neuralart stylize` takes.
 
     .venv/bin/python benchmarks/plan.py MODEL [WIDTHxHEIGHT ...]
 
-Each runs in a process of its own. Memory is the largest resident size of the process, time is from
-its start to its end. Run it on a quiet machine.
+Each runs in a process of its own. Memory is the process's largest resident size, time is from its
+start to its end. Run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def main(model: str, *sizes: str) -> None:
             planned = float(re.search(r"memory +([\d,]+) MB", said)[1].replace(",", "")) * 1e6
             whole = sum(map(float, re.search(r"time +([\d.]+) s, and ([\d.]+) s", said).groups()))
             print(  # noqa: T201
-                f"| {size} | {planned / 1e6:.0f} MB | {memory / 1e6:.0f} MB | {planned / memory:.2f} "
+                f"| {size} | {planned / 1e6:.0f} MB | {memory / 1e6:.0f} MB "
+                f"| {planned / memory:.2f} "
                 f"| {whole:.1f} s | {seconds:.1f} s | {whole / seconds:.2f} |",
                 flush=True,
             )

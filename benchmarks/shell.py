@@ -1,4 +1,4 @@
-"""How long it takes to paint a small photo from the shell, beside importing MXNet, in turns.
+"""Measure how long painting a small photo takes from the shell, beside importing MXNet alone.
 
 python benchmarks/shell.py
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from neuralart.exporting.parity import COMPARED_PHOTO, PHOTOS
 
-# numpy.bool is what MXNet 1.9.1 misses in numpy 1.24 and later.
+# numpy 1.24 removed numpy.bool, which MXNet 1.9.1 uses.
 IMPORT = "import numpy; numpy.bool = bool; import mxnet"
 
 

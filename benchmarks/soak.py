@@ -1,10 +1,11 @@
-"""Trains on packed photos for MINUTES and watches the process's resident memory: it must not grow.
+"""Check that the resident memory of a training does not grow over MINUTES.
 
 python benchmarks/soak.py --style starry.jpg --data photos.rec --minutes 60
-python benchmarks/soak.py --pid 1234      # of a training that runs already
+python benchmarks/soak.py --pid 1234      # a training that is running
 
-Compares the median of the last fifth of the samples with that of the second fifth; in the first
-fifth, buffers fill. Few photos mean many epochs, which is the harder case.
+Compares the median of the last fifth of the samples with that of the second fifth. (In the first
+fifth, buffers fill.) With few photos there are many epochs, which is the harder case. Other options
+go to `neuralart train`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def resident_mb(pid: int) -> float | None:
 
 
 def watched(pid: int, minutes: float) -> list[float]:
-    """Samples in MB until the time is over. Exits if the process ends earlier."""
+    """Samples in MB until the time is over. Ends this program if the process ends earlier."""
     samples: list[float] = []
     end = time.monotonic() + minutes * 60
     while time.monotonic() < end:
@@ -61,8 +62,11 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             # One phase that outlasts the test: a second phase would set up memory of its own.
-            command = [sys.executable, "-m", "neuralart", "train", "--style", options.style, "--data", options.data,
-                       "--out", f"{folder}/run", "--steps", 10**7, "--save-every", 100, "--sheet-every", 100, *more]  # fmt: skip
+            command = [
+                *(sys.executable, "-m", "neuralart", "train"),
+                *("--style", options.style, "--data", options.data, "--out", f"{folder}/run"),
+                *("--steps", 10**7, "--save-every", 100, "--sheet-every", 100, *more),
+            ]
             process = subprocess.Popen([str(word) for word in command])
             try:
                 samples = watched(process.pid, options.minutes)
@@ -74,8 +78,8 @@ def main() -> None:
     after = statistics.median(samples[-fifth:])
     growth = after / before - 1
     print(  # noqa: T201
-        f"{options.minutes:g} minutes, {len(samples)} samples: {before:.0f} MB after a fifth, {after:.0f} MB at the end, "
-        f"{max(samples):.0f} MB at most: {growth:+.2%}"
+        f"{options.minutes:g} minutes, {len(samples)} samples: {before:.0f} MB after a fifth, "
+        f"{after:.0f} MB at the end, {max(samples):.0f} MB at most: {growth:+.2%}"
     )
     sys.exit(growth > LARGEST_GROWTH)
 

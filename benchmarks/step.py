@@ -22,7 +22,7 @@ from neuralart.loss.perceptual import Perceptual
 from neuralart.training.stages import Chain
 from neuralart.training.step import batch_gradients
 
-EDGE_PX = 256
+EDGE_PX = 320
 ROUNDS = 15
 
 
@@ -31,15 +31,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--features", default="small")
-    parser.add_argument("--chain", default="conv,deconv,deconv,conv")
+    parser.add_argument("--chain", default="conv-fast,conv-fast,conv-fast,conv-fast")
     options = parser.parse_args()
 
     kinds = options.chain.split(",")
     specs = [GENERATORS[kind] for kind in kinds]
     devices = open_device("cpu")
-    loss = Perceptual(load_features(options.features), LossWeights(), devices)
+    weights = LossWeights(content=6, layout=12, checkerboard=1e5, two_scales=True)
+    loss = Perceptual(load_features(options.features), weights, devices)
     photo = np.random.default_rng(0).normal(0, 50, (1, 3, EDGE_PX, EDGE_PX)).astype(np.float32)
-    loss.set_style(photo)
+    loss.set_style(photo, photo[:, :, ::2, ::2].copy())
     params = initial_params(specs, 0)
     last = len(specs) - 1
     steps = {
@@ -56,12 +57,12 @@ def main() -> None:
     loss.set_contents(x0)
     for turn in range(ROUNDS + 1):
         begin = time.perf_counter()
-        loss.score_batch(x0, log_weight=1.0)
+        loss.score_batch(x0, [0], log_weight=1.0)
         devices.settle()
         scores.append(time.perf_counter() - begin)
         for name, (chain, scored) in steps.items():
             begin = time.perf_counter()
-            batch_gradients(loss, chain, photo, scored)
+            batch_gradients(loss, chain, photo, [0], scored)
             chain.update(1e-3)
             devices.settle()
             if turn:  # the first sets up memory

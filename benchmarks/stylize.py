@@ -1,11 +1,12 @@
-"""Compares the speed of painting with that of exports and of Johnson et al.'s network.
+"""Compare the speed of painting with that of exports and of Johnson et al.'s network.
 
 python benchmarks/stylize.py --sizes 512x512 1920x1080
 
-neuralart's time includes everything: the photo's statistics, the painting, 8-bit pixels in and out.
-The others' time is that of the network alone: the same chain as `neuralart export --format onnx`
-writes it, and Johnson's with random weights. Each runs in a process of its own with the same number
-of threads. An engine that is not installed is left out: pip install '.[bench]'.
+neuralart's time includes everything: measuring the photo's statistics, painting, and 8-bit pixels
+in and out. The others' time is that of the network alone: the same chain as `neuralart export
+--format onnx` writes it, and Johnson's with random weights. Each engine runs in a process of its
+own, all with the same number of threads. Engines that are not installed are left out: pip install
+'.[bench]'.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import numpy as np
 from neuralart.engine.devices import open_device
 from neuralart.machine.processor import faster_precisions
 
-# At most so many rounds and seconds for each engine and size. The fastest round counts.
+# The most rounds and seconds for each engine and size. The fastest round counts.
 ROUNDS = 5
 SECONDS = 12.0
 
@@ -140,47 +141,49 @@ def johnson_torch() -> Any:
     return nn.Sequential(*layers).eval()
 
 
-def chain_of(model: str | None) -> Any:
+def loaded(model: str | None) -> Any:
     """The named model, or the default chain with random weights."""
+    from neuralart.chain.choice import load_style
     from neuralart.chain.kinds import GENERATORS
-    from neuralart.chain.model import Model, load_model
+    from neuralart.chain.model import Style, StyledChain
     from neuralart.chain.params import initial_params
-    from neuralart.chain.shipped import find_model
     from neuralart.pictures.writing import encode_image
 
     if model:
-        return load_model(find_model(model))
-    specs = tuple(GENERATORS[kind] for kind in ("conv", "deconv", "deconv", "conv"))
-    # int8 finds its ranges on the style image.
+        return load_style(model)
+    specs = (GENERATORS["conv-fast"],) * 4
+    # int8 needs a style image to find its ranges on.
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
-    return Model(specs, initial_params(specs, 0), {}, {}, encode_image(noise, ".png"))
+    style = Style("random", {}, style_image=encode_image(noise, ".png"))
+    return StyledChain(specs, initial_params(specs, 0), (style,)).model()
 
 
 def exported(model: str | None, precision: str, folder: Path) -> Path:
     """Write the chain as an ONNX file, and return its path."""
+    from neuralart.chain.model import StyledChain
     from neuralart.exporting.parity import calibration_photos
-    from neuralart.exporting.style import Style
+    from neuralart.exporting.subject import Subject
     from neuralart.exporting.targets import TARGETS
 
-    chain = chain_of(model)
+    chain = StyledChain.of(loaded(model))
     photos = calibration_photos(None) if precision == "int8" else ()
-    style = Style("style", chain, len(chain.specs), None, photos)
-    return TARGETS["onnx"].write(style, folder, precision)
+    subject = Subject("style", chain, len(chain.specs), None, photos)
+    return TARGETS["onnx"].write(subject, folder, precision)
 
 
-def painter(
+def paint_function(
     engine: str, size: tuple[int, int], threads: int, model: str | None
 ) -> Callable[[], Any]:
-    """A function that paints one picture, with everything loaded."""
+    """Load an engine and return a function that paints one picture."""
     height, width = size
     photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     if engine.startswith("neuralart"):
         from neuralart.painting.photo_painter import PhotoPainter
 
-        chain = chain_of(model)
+        chain = loaded(model)
         precision = engine.removeprefix("neuralart").strip() or "float32"
-        painting = PhotoPainter(chain, open_device("cpu"), len(chain.specs), precision=precision)
-        return lambda: painting.paint(photo)
+        painter = PhotoPainter(chain, open_device("cpu"), len(chain.specs), precision=precision)
+        return lambda: painter.paint(photo)
     data = np.ascontiguousarray(photo.transpose(2, 0, 1)[None]).astype(np.float32)
     if engine.endswith("PyTorch"):
         import torch
@@ -222,9 +225,15 @@ def painter(
 def measure(
     engine: str, size: tuple[int, int], threads: int, model: str | None
 ) -> dict[str, float]:
-    """Seconds of the first picture, wall and processor seconds of the best later one, peak MB."""
+    """Measure an engine.
+
+    first  seconds until the first picture, loading included
+    wall   seconds of the fastest later picture
+    core   processor seconds of the later picture with the fewest
+    peak   largest resident memory, MB
+    """
     start = time.perf_counter()
-    paint = painter(engine, size, threads, model)
+    paint = paint_function(engine, size, threads, model)
     paint()
     first = time.perf_counter() - start
     walls, cores = [], []
@@ -253,7 +262,9 @@ def main() -> None:
         result = measure(options.engines[0], (height, width), options.threads, options.model)
         print(json.dumps(result))  # noqa: T201
         return
-    print("| engine | size | megapixels/s | megapixels per core second | MB | first picture, s |")  # noqa: T201
+    print(  # noqa: T201
+        "| engine | size | megapixels/s | megapixels per core second | MB | first picture, s |"
+    )
     print("|---|---|---|---|---|---|")  # noqa: T201
     for size in options.sizes:
         for engine in options.engines:

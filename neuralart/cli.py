@@ -51,7 +51,7 @@ def _set_threads(threads: int | None) -> None:
 @config_option
 @options_of(TrainConfig)
 def train(**options: Any) -> None:
-    """Learn a style from a picture and a folder of photos."""
+    """Learn one or more styles from pictures and a folder of photos."""
     config = TrainConfig(**options, generators=generators_of_config())
     _set_threads(config.threads_each())
     from neuralart.training.train import train as run
@@ -110,7 +110,7 @@ def pack(photos: Path, out: Path, **options: Any) -> None:
 @click.argument("paths", nargs=-1, metavar="PHOTO... PAINTING")
 @options_of(StylizeConfig)
 def stylize(paths: tuple[str, ...], **options: Any) -> None:
-    """Paint PHOTO with a style and write PAINTING. It is as large as the photo.
+    """Paint PHOTO in a style and write PAINTING. It is as large as the photo.
 
     Several photos, folders (with their subfolders) and patterns such as 'in/**/*.jpg' are painted
     into a folder, PAINTING/. A - stands for standard input or output.
@@ -187,9 +187,10 @@ def optimize(photo: Path, painting: Path, **options: Any) -> None:
     config = OptimizeConfig(**options)
     _set_threads(config.threads)
     from neuralart.measuring.optimize import optimize as run
+    from neuralart.measuring.tables import TERMS
 
     path, losses = run(photo, painting, config)
-    terms = ", ".join(f"{name} {losses[name]:.2f}" for name in ("style", "content", "tv", "total"))
+    terms = ", ".join(f"{name} {losses[name]:.2f}" for name in TERMS if name in losses)
     click.echo(terms, err=True)
     click.echo(path)
 
@@ -198,7 +199,7 @@ def optimize(photo: Path, painting: Path, **options: Any) -> None:
 @click.argument("model", metavar="MODEL")
 @options_of(EvaluateConfig)
 def evaluate(model: str, **options: Any) -> None:
-    """Measure a style on photos.
+    """Measure styles on photos.
 
     Shows the losses after each stage, how many iterations of the optimiser reach the same total
     loss, and the artefacts.
@@ -209,30 +210,40 @@ def evaluate(model: str, **options: Any) -> None:
     from neuralart.measuring.tables import evaluation_heading, evaluation_table
 
     result = run(model, config)
-    click.echo(f"{evaluation_heading(result)}\n{evaluation_table(result)}")
+    results = result["styles"].values() if config.every_style else [result]
+    click.echo(
+        "\n\n".join(
+            f"{each['style']}: {evaluation_heading(each)}\n{evaluation_table(each)}"
+            for each in results
+        )
+    )
 
 
 @main.command()
 def models() -> None:
-    """List the styles that ship with neuralart."""
+    """List the models that ship with neuralart, and their styles."""
     from neuralart.measuring.info import list_models
 
     click.echo(list_models())
 
 
 @main.command()
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL|FILE.style")
+@click.option("--style", metavar="STYLE", help="Show only this style of the model.")
 @click.option(
     "--thumbnail",
     type=click.Path(path_type=Path),
     metavar="PICTURE",
-    help="Write the style image's thumbnail to this file.",
+    help="Write the thumbnail of the style image, or of the first one, to this file.",
 )
-def info(model: str, thumbnail: Path | None) -> None:
-    """Show the card of a style: how it was made, and its losses."""
+def info(model: str, style: str | None, thumbnail: Path | None) -> None:
+    """Show a model, and how its styles were made and how good they are.
+
+    MODEL may be a style's name, too; then only that style is shown.
+    """
     from neuralart.measuring.info import describe
 
-    click.echo("\n".join(describe(model, thumbnail)))
+    click.echo("\n".join(describe(model, style, thumbnail)))
 
 
 @main.command()

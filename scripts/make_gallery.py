@@ -2,9 +2,9 @@
 
 python scripts/make_gallery.py [DOCS]
 
-Writes DOCS/gallery.md, DOCS/pictures/gallery/*.jpg and the README's opening strip,
-DOCS/pictures/opening.jpg (the photo, then every stage of starry-night). DOCS is docs/ unless named.
-The photographs come with scikit-image.
+Writes DOCS/gallery.md, DOCS/pictures/gallery/*.jpg and the README's first picture,
+DOCS/pictures/opening.jpg: a photo and every stage of starry-night. DOCS is docs/ by default. The
+photographs come with scikit-image.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def photograph(name: str) -> Image:
 
 
 def write_small(path: Path, image: Image) -> None:
-    """Write a JPEG of the best quality that is at most `MOST_BYTES` large."""
+    """Write a JPEG of the best of `QUALITIES` that takes at most `MOST_BYTES`."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
         encode_picture(buffer, Picture(image), ".jpg", quality)
@@ -70,7 +70,7 @@ def strip(model: Model, photo: Image) -> Image:
 
 
 def section(name: str, model: Model, folder: Path) -> str:
-    """Write the style's pictures, and return its part of the page."""
+    """Write the style's pictures and return its section of the page."""
     style = decode_image(model.style_image or model.thumbnail, name)
     write_small(folder / f"{name}.jpg", resize_shorter_edge(style, STYLE_EDGE_PX))
     painter = PhotoPainter(model, open_device("cpu"), len(model.specs))

@@ -3,7 +3,7 @@
 python scripts/make_pictures.py FOLDER
 
 Writes FOLDER/photos/*.png (six photographs from scikit-image's package, public domain or CC0) and
-FOLDER/painting.png, the style image: strokes along a field of whirls, in blues and yellows.
+FOLDER/painting.png (the style image: strokes along a field of whirls, in blues and yellows).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WIND = np.array([0.0, 0.12])
 
 
 def paint(height: int = 384, width: int = 512, seed: int = 4) -> np.ndarray:
-    """A night of whirls and lights, (height, width, 3) RGB uint8."""
+    """Paint a night sky of whirls and lights, (height, width, 3) RGB uint8."""
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0, 1, (WHIRLS, 2)) * (height, width)
     radii = rng.uniform(25, 90, WHIRLS)
@@ -56,7 +56,7 @@ def paint(height: int = 384, width: int = 512, seed: int = 4) -> np.ndarray:
             distance = np.linalg.norm(away, axis=1, keepdims=True) + 1e-6
             pull = np.exp(-distance / radii[:, None]) * spins[:, None]
             turn = np.stack([-away[:, 1], away[:, 0]], axis=1) / distance
-            way = (pull * turn).sum(axis=0) + WIND  # a wind where no whirl is near
+            way = (pull * turn).sum(axis=0) + WIND  # the wind leads where no whirl is near
             track.append(track[-1] + 2.4 * way / (np.linalg.norm(way) + 1e-6))
         line = np.array(track)[:, ::-1].round().astype(np.int32)
         thickness = int(rng.integers(2, 5))

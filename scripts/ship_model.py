@@ -1,9 +1,11 @@
-"""Put the style of a training run into the package: python scripts/ship_model.py RUN NAME
+"""Put the style of a training run into the package.
 
-Measures two things on the photos that training kept out: what `neuralart evaluate` measures, with
-the features of the training unless others are named; and how near `--precision` int8 and bfloat16
-are to float32. Puts the results into the model's card, and writes
-neuralart/data/models/NAME.neuralart with the weights in half precision.
+python scripts/ship_model.py RUN NAME
+
+Measures two things on the photos that training held out: what `neuralart evaluate` measures, by
+default with the features of the training; and how close `--precision` int8 and bfloat16 come to
+float32. Adds the results to the model's card and writes neuralart/data/models/NAME.neuralart, with
+weights in half precision.
 """
 
 from __future__ import annotations
@@ -35,21 +37,21 @@ from neuralart.training.result import without_folders
 LARGEST_BYTES = 2_000_000
 
 
-def nearness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
-    """Peak signal-to-noise ratio of each precision against float32, in dB, on kept-out photos."""
+def closeness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
+    """Peak signal-to-noise ratio of each precision against float32, in dB, on held-out photos."""
     squares = [square for _, square in photos.squares(320, held_out=True, count=20)]
     exact = PhotoPainter(model, open_device("cpu"), len(model.specs))
     measured = [(square, exact.measure(square)) for square in squares]
     paintings = [exact.paint(*photo) for photo in measured]
-    near = {}
+    ratios = {}
     for precision in faster_precisions():
         other = PhotoPainter(model, open_device("cpu"), len(model.specs), precision=precision)
         decibels = [
             psnr(other.paint(*photo), painting)
             for photo, painting in zip(measured, paintings, strict=True)
         ]
-        near[precision] = {"mean": round(mean(decibels), 1), "worst": round(min(decibels), 1)}
-    return near
+        ratios[precision] = {"mean": round(mean(decibels), 1), "worst": round(min(decibels), 1)}
+    return ratios
 
 
 def main() -> None:
@@ -59,7 +61,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a run, with its config.json")
     parser.add_argument("name")
     parser.add_argument("--features")
-    parser.add_argument("--content-layer", help="by default as it was trained")
+    parser.add_argument("--content-layer", help="by default that of the training")
     parser.add_argument("--iterations", type=int, default=60)
     options = parser.parse_args()
     record = json.loads((options.run / "config.json").read_text())["options"]
@@ -80,17 +82,18 @@ def main() -> None:
         )
         result = evaluate(str(half), config)
         photos = Photos(config.data, record["crop"], record["seed"], record["holdout"])
-        near = nearness(load_model(half), photos)
+        precisions = closeness(load_model(half), photos)
     card = {
         **model.card,
         "options": without_folders(model.card["options"]),
         "held_out": result,
-        "precisions": near,
+        "precisions": precisions,
     }
     path = MODELS / f"{options.name}{SUFFIX}"
     MODELS.mkdir(exist_ok=True)
     dataclasses.replace(model, card=card, style_image=style_image).save(path, half=True)
-    print(f"{evaluation_heading(result)}\n{evaluation_table(result)}\n{near}\n{path}")  # noqa: T201
+    lines = evaluation_heading(result), evaluation_table(result), precisions, path
+    print(*lines, sep="\n")  # noqa: T201
     if path.stat().st_size > LARGEST_BYTES:
         sys.exit(f"{path}: {path.stat().st_size:,} bytes, and at most {LARGEST_BYTES:,} may ship")
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from neuralart.chain.model import load_model
+from neuralart.chain.choice import load_style
 from neuralart.chain.reference import ReferencePainter
-from neuralart.chain.shipped import find_model
 from neuralart.engine.devices import open_device
 from neuralart.pictures.editing import centre_crop, contact_sheet, resize_shorter_edge
 from neuralart.pictures.pixels import to_image, to_x
@@ -21,7 +20,7 @@ EDGE_PX = 256
 
 
 def main(name: str, out: str, *photos: str) -> None:
-    model = load_model(find_model(name))
+    model = load_style(name)
     painter = ReferencePainter(model.specs, model.params, open_device("cpu"))
     rows = []
     for photo in photos:

@@ -1,17 +1,21 @@
-"""Train the small VGG that ships: a student whose heads estimate a teacher's style layers and relu4_2.
+"""Train the small VGG that ships: a student of a larger VGG, the teacher.
 
   python scripts/train_features.py --teacher vgg19.npz --data photos/ --out features-small.npz \\
       --painter starry-night --painter wave
 
-The student has VGG-19's topology with the widths below, zero padding (a separate Pad is no oneDNN
-operator), and starts from random weights. It learns, on crops of photos and on blurred, noisy, recoloured
-and smeared versions of them, to reproduce what the teacher's style heads and its relu4_2 say of a picture.
-Batch normalisation makes thirteen layers learn quickly; after most of the steps it is folded into the
-convolutions, which learn on without it, then on the Grams themselves, then on photos in painted strokes
-too, and last on what trained chains painted; at the end the heads are folded
-(neuralart.features.fold_head). --start goes on from features made by this script, with that last phase.
-The same command goes on where a killed one stopped. 40 photos are kept out; benchmarks/features.py
-measures on those.
+The student has VGG-19's topology with fewer channels and zero padding (a separate Pad is no oneDNN
+operator). It starts from random weights and learns to reproduce the teacher's style layers and
+content layers, on crops of photos as they are and distorted. The phases:
+
+normalised  with batch normalisation, which makes thirteen layers learn quickly
+plain       without it: the norms are folded into the convolutions
+grams       with losses of the Gram matrices too
+painted     on photos in painted strokes too
+chains      on what the trained chains of --painter painted too
+
+At the end the heads are folded (neuralart.loss.features.weights.fold_head). --start goes on from
+features that this script made, with the last phase alone. The same command goes on where a killed
+one stopped. 40 photos are held out; benchmarks/features.py measures on those.
 """
 
 from __future__ import annotations
@@ -28,10 +32,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from neuralart.chain.model import load_model
+from neuralart.chain.choice import load_style
 from neuralart.chain.reference import ReferencePainter
-from neuralart.chain.shipped import find_model
-from neuralart.engine.door import mx, settle
+from neuralart.engine.contract import Batch, Devices
+from neuralart.engine.devices import open_device
+from neuralart.engine.door import mx
 from neuralart.errors import ModelError
 from neuralart.loss.features.store import Features, load_features, write_features
 from neuralart.loss.features.weights import fold_head
@@ -68,7 +73,10 @@ GRAM_WEIGHT = 1.0
 
 
 def distorted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A photo as a painter's tools or a bad camera might leave it, (H, W, 3) uint8; half the time as it was."""
+    """Distort a photo as a painter or a bad camera might; 40% stay as they are.
+
+    Shape:   (H, W, 3) uint8 -> the same
+    """
     if rng.random() < 0.4:
         return image
     out = image.astype(np.float32)
@@ -77,7 +85,7 @@ def distorted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         mix = np.eye(3) + rng.normal(0, 0.4, (3, 3))
         out = (out - 128) @ mix.T.astype(np.float32) * rng.uniform(0.3, 1.6) + rng.uniform(60, 200)
-    if rng.random() < 0.3:  # strokes: noise smeared along one direction
+    if rng.random() < 0.3:  # strokes: noise blurred along one direction
         length, angle = int(rng.integers(5, 21)), rng.uniform(0, 180)
         kernel = np.zeros((length, length), np.float32)
         kernel[length // 2] = 1
@@ -93,7 +101,10 @@ def distorted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def painted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A photo in strokes of its own colours along a smooth field, (H, W, 3) uint8."""
+    """Paint a square photo in strokes of its own colours along a smooth field.
+
+    Shape:   (edge, edge, 3) uint8 -> the same
+    """
     edge = image.shape[0]
     coarse = rng.normal(0, 1, (4, 4, 2)).astype(np.float32)
     field = cv2.resize(coarse, (edge, edge), interpolation=cv2.INTER_CUBIC)
@@ -119,7 +130,10 @@ def painted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def by_a_chain(
     image: np.ndarray, painters: list[ReferencePainter], rng: np.random.Generator
 ) -> np.ndarray:
-    """A photo on its way from one stage of a trained chain to the next, (H, W, 3) uint8."""
+    """Mix the outputs of two successive stages of a trained chain; x0 counts as a stage.
+
+    Shape:   (H, W, 3) uint8 -> the same
+    """
     painter, x = painters[rng.integers(len(painters))], to_x(image)
     xs = [x, *painter.paint(x, painter.measure(x))]
     stage, share = rng.integers(len(xs) - 1), np.float32(rng.random())
@@ -127,7 +141,10 @@ def by_a_chain(
 
 
 def batches(photos: Photos, step: int, phase: str, painters: list[ReferencePainter]) -> Iterator[X]:
-    """(BATCH, 3, crop, crop), a function of the step, the phase and the painters alone."""
+    """Yield the batches from a step on, (BATCH, 3, crop, crop).
+
+    They depend on photos, step, phase and painters alone.
+    """
     stream = photos.stream(step * BATCH)
     for number in itertools.count(step):
         squares = [to_image(next(stream)[1]) for _ in range(BATCH)]
@@ -141,48 +158,60 @@ def batches(photos: Photos, step: int, phase: str, painters: list[ReferencePaint
 
 
 def tapped(spec: VggSpec, norm: Callable[[Any, str], Any] | None = None) -> list[Any]:
-    """The maps behind the style heads, and those of the content, in the order of `TAPS`."""
+    """The maps of the style layers, behind their heads, and of the content layers, as in `TAPS`."""
     heads, taps = style_maps(mx.sym.Variable("x"), spec, list(CONTENT_LAYERS), norm)
     return [*heads, *(taps[layer] for layer in CONTENT_LAYERS)]
 
 
 class Teacher:
-    """What the student has to say of a batch.
+    """The net whose maps the student learns to give, in the order of `TAPS`.
 
-    Each tap is brought to a spread of 1, which the losses that the student is for, being relative, do not
-    see, and while ``centred`` the heads' channels to a mean of 0 (`with_means` gives it back to the student).
+    Each map is divided by its standard deviation, which does not change the losses that the student
+    is for, since they are relative. While ``centred``, the style maps have a mean of 0 in each
+    channel; `with_means` gives the means to the student afterwards.
+
+    Hazard:  where conv4_2 and relu4_2 are both outputs of a graph without gradients, MXNet 1.9.1
+             fuses them and gives relu4_2 for both. So relu4_2 is the target of conv4_2, too.
     """
 
-    def __init__(self, features: Features, x: X) -> None:
-        symbol = mx.sym.Group(tapped(features.spec))
-        self.module = mx.mod.Module(symbol, data_names=["x"], label_names=None)
-        self.module.bind(data_shapes=[("x", x.shape)], for_training=False)
-        used = set(symbol.list_arguments())
-        weights = {k: mx.nd.array(v) for k, v in features.weights.items() if k in used}
-        self.module.init_params(arg_params=weights)
-        outputs = self._outputs(x)
-        self.shapes = {tap: out.shape for tap, out in zip(TAPS, outputs, strict=True)}
-        self.means = [out.mean(axis=(0, 2, 3), keepdims=True) for out in outputs]
-        for mean in self.means[len(STYLE_LAYERS) :]:
-            mean *= 0  # content has no head that could give it back
+    def __init__(self, features: Features, x: X, devices: Devices) -> None:
+        """Measure shapes, means and deviations of the maps on one batch, (N, 3, H, W)."""
+        self._devices = devices
+        self._executor = devices.executor(mx.sym.Group(tapped(features.spec)), {"x": x.shape})
+        self._executor.set_parameters(features.weights)
+        maps = [devices.get(out) for out in self._maps(x)]
+        self.shapes = {tap: out.shape for tap, out in zip(TAPS, maps, strict=True)}
+        self.means = [out.mean(axis=(0, 2, 3), keepdims=True) for out in maps]
         self.scales = [
-            float((out - out.mean(axis=(0, 2, 3), keepdims=True).broadcast_to(out.shape)).square().mean().sqrt().asscalar())
-            for out in outputs
-        ]  # fmt: skip
-
+            float(np.sqrt(np.square(out - mean).mean()))
+            for out, mean in zip(maps, self.means, strict=True)
+        ]
+        for mean in self.means[len(STYLE_LAYERS) :]:
+            mean[:] = 0  # content has no head that could give its own back
+        self._shifts = [
+            devices.put_common(np.broadcast_to(mean, out.shape))
+            for out, mean in zip(maps, self.means, strict=True)
+        ]
         self.centred = True
 
-    def _outputs(self, x: X) -> list[Any]:
-        self.module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
-        settle()
-        outputs: list[Any] = self.module.get_outputs()
-        return outputs
+    def _maps(self, x: X) -> list[Batch]:
+        return self._executor.forward(x=self._devices.put(x))
 
-    def __call__(self, x: X) -> list[Any]:
+    def __call__(self, x: X) -> list[Batch]:
+        maps = self._maps(x)
+        if self.centred:
+            maps = [
+                [array - shift for array, shift in zip(out, shifts, strict=True)]
+                for out, shifts in zip(maps, self._shifts, strict=True)
+            ]
         return [
-            (mx.nd.broadcast_sub(out, mean) if self.centred else out) / scale
-            for out, mean, scale in zip(self._outputs(x), self.means, self.scales, strict=True)
+            [array / scale for array in out] for out, scale in zip(maps, self.scales, strict=True)
         ]
+
+
+def target(tap: str) -> str:
+    """The student's input that takes the teacher's map."""
+    return f"target_{tap}"
 
 
 def batch_norm(out: Any, name: str) -> Any:
@@ -190,72 +219,55 @@ def batch_norm(out: Any, name: str) -> Any:
 
 
 class Student:
-    """Bound for training; its losses are each tap's error relative to how much the teacher's varies."""
+    """The small net in training. A map's loss is its error relative to the teacher's variance."""
 
-    def __init__(self, teacher: Teacher, phase: str, weights: Arrays, step: int) -> None:
+    def __init__(
+        self, teacher: Teacher, phase: str, arrays: Arrays, step: int, devices: Devices
+    ) -> None:
+        """Go on from a step of the phase; ``arrays`` without Adam's moments start it."""
         heads = tuple(teacher.shapes[layer][1] for layer in STYLE_LAYERS)
         spec = VggSpec(WIDTHS, "zero", "max", heads)
         norm = batch_norm if phase == "normalised" else None
         outputs = dict(zip(TAPS, tapped(spec, norm), strict=True))
-        targets = {tap: mx.sym.Variable(f"target_{tap}") for tap in TAPS}
+        targets = {tap: mx.sym.Variable(target(tap)) for tap in TAPS}
         losses = [content_loss(out, targets[tap]) for tap, out in outputs.items()]
         if phase in ("grams", "painted", "chains"):
-            # An estimate varies less than what it estimates, and the less the stranger the picture:
-            # so the Grams, which are what the student is for, count themselves.
+            # An estimate varies less than what it estimates, above all on unusual pictures, which
+            # makes Gram matrices too small. They are what the student is for.
             losses += [
                 style_loss(gram(outputs[layer]), gram(targets[layer])) * GRAM_WEIGHT
                 for layer in STYLE_LAYERS
             ]
+        self._devices = devices
+        symbol = mx.sym.concat(*losses, dim=0)
+        inputs = {target(tap): shape for tap, shape in teacher.shapes.items()}
+        inputs["x"] = (BATCH, 3, CROP_PX, CROP_PX)
+        frozen = {*inputs, "input_weight", "input_bias"}
+        self._executor = devices.executor(
+            symbol, inputs, gradients=set(symbol.list_arguments()) - frozen
+        )
+        self._executor.set_parameters(arrays)
+        self._executor.start_adam(1 / BATCH)
+        self._executor.set_moments(arrays, step)
         self.losses = len(losses)
-        each = mx.sym.BlockGrad(mx.sym.concat(*losses, dim=0))
-        self.module = mx.mod.Module(
-            mx.sym.Group([each, mx.sym.MakeLoss(mx.sym.add_n(*losses))]),
-            data_names=["x"],
-            label_names=[f"target_{tap}" for tap in TAPS],
-            fixed_param_names=["input_weight", "input_bias"],
-        )
-        self.module.bind(
-            data_shapes=[("x", (BATCH, 3, CROP_PX, CROP_PX))],
-            label_shapes=[(f"target_{tap}", teacher.shapes[tap]) for tap in TAPS],
-        )
-        names = (
-            self.module._param_names
-        )  # the updater counts parameters in this order (mxnet 1.9.1)
-        self.module.init_params(
-            arg_params={k: mx.nd.array(weights[k]) for k in names},
-            aux_params={k: mx.nd.array(weights[k]) for k in self.module._aux_names},
-        )
-        self.adam = mx.optimizer.Adam(rescale_grad=1 / BATCH)
-        self.module.init_optimizer(kvstore=None, optimizer=self.adam)
-        for i, name in enumerate(names):
-            if f"{name}.0" in weights:
-                moments = tuple(mx.nd.array(weights[f"{name}.{j}"]) for j in (0, 1))
-                self.module._updater.states[i] = moments
-                self.module._updater.states_synced[i] = True
-                self.adam._index_update_count[i] = step
-        self.adam.num_update = step
+        self._ones = devices.put_common(np.ones(len(losses), np.float32))
 
-    def learn(self, x: X, targets: list[Any], rate: float) -> np.ndarray:
-        self.adam.lr = rate
-        self.module.forward(mx.io.DataBatch([mx.nd.array(x)], targets), is_train=True)
-        self.module.backward()
-        self.module.update()
-        errors: np.ndarray = self.module.get_outputs()[0].asnumpy()
-        return errors
+    def learn(self, x: X, targets: list[Batch], rate: float) -> np.ndarray:
+        """Make a step of Adam on the sum of the losses, and return them, (losses,)."""
+        named = {target(tap): batch for tap, batch in zip(TAPS, targets, strict=True)}
+        (errors,) = self._executor.forward(x=self._devices.put(x), **named)
+        self._executor.backward(self._ones)
+        self._executor.adam_step(rate)
+        return self._devices.get(errors)
 
     def arrays(self) -> Arrays:
-        """Weights by name, and Adam's moments as ``name.0`` and ``name.1``."""
-        settle()
-        weights, statistics = self.module.get_params()
-        arrays = {k: v.asnumpy() for k, v in {**weights, **statistics}.items()}
-        for i, pair in self.module._updater.states.items():
-            for j, moment in enumerate(pair or ()):
-                arrays[f"{self.module._param_names[i]}.{j}"] = moment.asnumpy()
-        return arrays
+        """Weights, statistics of the norms, and Adam's moments, by name."""
+        executor = self._executor
+        return {**executor.parameters(), **executor.statistics(), **executor.moments()}
 
 
 def initial_weights(features: Features, heads: list[int]) -> Arrays:
-    """He et al. 2015; the input convolution is the teacher's, brought from 0..255 units to about 1."""
+    """First weights (He et al. 2015); those of ``input`` are the teacher's, over `INPUT_SCALE`."""
     rng = np.random.default_rng(SEED)
     weights = {k: features.weights[k] / INPUT_SCALE for k in ("input_weight", "input_bias")}
     channels = 3
@@ -277,11 +289,11 @@ def initial_weights(features: Features, heads: list[int]) -> Arrays:
 
 
 def without_moments(arrays: Arrays) -> Arrays:
-    return {k: v for k, v in arrays.items() if not k.endswith((".0", ".1"))}
+    return {k: v for k, v in arrays.items() if not k.endswith((".mean", ".variance"))}
 
 
 def without_norms(arrays: Arrays) -> Arrays:
-    """The same net with each normalisation, on its moving statistics, in the convolution before it."""
+    """The net with its norms folded, on their moving statistics, into the convolutions."""
     weights = {k: v for k, v in without_moments(arrays).items() if "_norm_" not in k}
     for _, name in conv_names(STYLE_LAYERS[-1]):
         conv, norm = f"conv{name}", f"conv{name}_norm"
@@ -293,32 +305,31 @@ def without_norms(arrays: Arrays) -> Arrays:
 
 
 def with_means(arrays: Arrays, teacher: Teacher) -> Arrays:
-    """The same net with the means that the teacher's heads had lost in its own heads' biases."""
+    """The net with the means that the teacher's maps lost added to the biases of its heads."""
     weights = without_moments(arrays)
     for layer, mean, scale in zip(STYLE_LAYERS, teacher.means, teacher.scales, strict=False):
-        weights[f"head_{layer}_bias"] = (
-            weights[f"head_{layer}_bias"] + mean.asnumpy().ravel() / scale
-        )
+        weights[f"head_{layer}_bias"] = weights[f"head_{layer}_bias"] + mean.ravel() / scale
     return weights
 
 
-def fitted(features: Features, teacher: Teacher, xs: list[X]) -> Arrays:
-    """Weights to go on from: a student's own, with heads fitted anew, as its own are folded."""
+def fitted(features: Features, teacher: Teacher, xs: list[X], devices: Devices) -> Arrays:
+    """A finished student's weights to go on from.
+
+    Its own heads are folded, so new ones are fitted to the teacher by ridge regression.
+    """
     weights = {k: v.astype(np.float32) for k, v in features.weights.items() if "head_" not in k}
-    plain = VggSpec(WIDTHS, "zero", "max")
-    maps = mx.sym.Group(tapped(plain))
-    module = mx.mod.Module(maps, data_names=["x"], label_names=None)
-    module.bind(data_shapes=[("x", xs[0].shape)], for_training=False)
-    module.init_params(arg_params={k: mx.nd.array(weights[k]) for k in module._param_names})
+    executor = devices.executor(
+        mx.sym.Group(tapped(VggSpec(WIDTHS, "zero", "max"))), {"x": xs[0].shape}
+    )
+    executor.set_parameters(weights)
     teacher.centred = False
-    said = []
+    pairs = []
     for x in xs:
-        module.forward(mx.io.DataBatch([mx.nd.array(x)]), is_train=False)
-        own = [out.asnumpy() for out in module.get_outputs()]
-        said.append((own, [out.asnumpy() for out in teacher(x)]))
+        maps = [devices.get(out) for out in executor.forward(x=devices.put(x))]
+        pairs.append((maps, [devices.get(out) for out in teacher(x)]))
     for i, layer in enumerate(STYLE_LAYERS):
-        own = np.concatenate([_rows(mine[i]) for mine, _ in said])
-        wanted = np.concatenate([_rows(theirs[i]) for _, theirs in said])
+        own = np.concatenate([_rows(mine[i]) for mine, _ in pairs])
+        wanted = np.concatenate([_rows(theirs[i]) for _, theirs in pairs])
         own = np.hstack([own, np.ones((len(own), 1), np.float32)])
         head = np.linalg.solve(own.T @ own + 1e-4 * np.eye(own.shape[1]), own.T @ wanted).T
         weights[f"head_{layer}_weight"] = head[:, :-1, None, None].astype(np.float32)
@@ -332,7 +343,7 @@ def _rows(maps: np.ndarray) -> np.ndarray:
 
 
 def folded(arrays: Arrays) -> Arrays:
-    """The student's weights with its heads as small as its own layers allow."""
+    """The student's weights with its heads folded (see `fold_head`)."""
     out = without_moments(arrays)
     for layer in STYLE_LAYERS:
         head = f"head_{layer}"
@@ -342,7 +353,7 @@ def folded(arrays: Arrays) -> Arrays:
 
 
 def rate_at(step: int, steps: int, peak: float) -> float:
-    """A rise, then a cosine down to a hundredth."""
+    """The learning rate: a linear rise over `WARM_UP` steps, and a cosine to ``peak / 100``."""
     fall = 0.5 + 0.5 * math.cos(math.pi * step / steps)
     return peak * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * fall)
 
@@ -355,27 +366,28 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
     parser.add_argument("--out", required=True, type=Path, help="file to write")
     parser.add_argument(
-        "--painter", action="append", default=[], help="a trained style that paints"
+        "--painter", action="append", default=[], help="a trained style, for the last phase"
     )
-    parser.add_argument("--start", help="features to go on from, with the last phase only")
+    parser.add_argument("--start", help="features to go on from, with the last phase alone")
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="of the numbers of steps, to try it"
+        "--scale", type=float, default=1.0, help="factor of all numbers of steps, for trials"
     )
     options = parser.parse_args()
 
+    devices = open_device("cpu")
     features = load_features(options.teacher)
     photos = Photos(options.data, CROP_PX, SEED, HELD_OUT)
-    models = [load_model(find_model(name)) for name in options.painter]
-    painters = [ReferencePainter(model.specs, model.params, mx.cpu()) for model in models]
+    models = [load_style(name) for name in options.painter]
+    painters = [ReferencePainter(model.specs, model.params, devices) for model in models]
     phases = PHASES if painters else PHASES[:-1]
-    teacher = Teacher(features, next(batches(photos, 0, PHASES[0][0], [])))
+    teacher = Teacher(features, next(batches(photos, 0, PHASES[0][0], [])), devices)
     checkpoint = options.out.with_suffix(".checkpoint")
     done = 0
     arrays = initial_weights(features, [teacher.shapes[layer][1] for layer in STYLE_LAYERS])
     if options.start:
         phases = PHASES[-1:]
         seen = itertools.islice(batches(photos, 0, phases[0][0], painters), FITTED_ON)
-        arrays = fitted(load_features(options.start), teacher, list(seen))
+        arrays = fitted(load_features(options.start), teacher, list(seen), devices)
     if checkpoint.exists():
         header, arrays, _ = read_archive(checkpoint, ModelError, "a checkpoint of this script")
         done = header["step"]
@@ -392,7 +404,7 @@ def main() -> None:
         if done == begin and phase in ("painted", "chains"):
             arrays = without_moments(arrays)
         teacher.centred = phase in ("normalised", "plain")
-        student = Student(teacher, phase, arrays, done - begin)
+        student = Student(teacher, phase, arrays, done - begin, devices)
         started, sums = time.monotonic(), np.zeros(student.losses)
         for step, x in zip(range(done, end), batches(photos, done, phase, painters), strict=False):
             sums += student.learn(x, teacher(x), rate_at(step - begin, steps, peak))

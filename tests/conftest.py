@@ -14,6 +14,9 @@ from neuralart.loss.features.store import Features, random_features, read_featur
 from neuralart.loss.layers import STYLE_LAYERS, conv_names
 from neuralart.pictures.writing import write_image
 
+# Two threads take longer than one for arrays this small. MXNet reads the number when it is loaded.
+THREADS = os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def tiny_features() -> Features:
@@ -85,11 +88,11 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def same_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``--threads`` sets OMP_NUM_THREADS, which MXNet here has read long ago; a child process must not
-    inherit another number, or its bits differ."""
-    import neuralart.engine.door  # noqa: F401  # sets the number for this process
+    """Undo ``--threads``, which sets OMP_NUM_THREADS in this process.
 
-    monkeypatch.setenv("OMP_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
+    MXNet has read the number long ago, and a child process with another one computes other bits.
+    """
+    monkeypatch.setenv("OMP_NUM_THREADS", THREADS)
 
 
 @pytest.fixture(scope="session")

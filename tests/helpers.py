@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from click.testing import CliRunner, Result
 
-from neuralart.chain.model import Model
-from neuralart.chain.params import array_shapes, initial_params
-from neuralart.chain.specs import RGB, Generator, generator_from_dict
+from neuralart.chain.model import Model, Style, StyledChain
+from neuralart.chain.params import array_shapes, initial_params, is_row
+from neuralart.chain.specs import RGB, Generator, generator_from_dict, norm_names
 from neuralart.cli import main
 from neuralart.machine.archive import Arrays
-from neuralart.pictures.pixels import Image
+from neuralart.pictures.pixels import Image, X
 
 TINY_WIDTHS = (4, 6, 8, 10, 12)
 
 TINY_CONFIG = """
 [train]
 chain = ["little", "small"]
-crop = 32
-style_scale = 32
+crop = 64
+style_scale = 64
+batch = 1
 steps = 6
 joint_steps = 0
 save_every = 2
@@ -67,20 +69,38 @@ def picture(seed: int, height: int = 40, width: int = 48) -> Image:
 def random_model(specs: Sequence[Generator], seed: int = 0) -> Model:
     """An untrained style of these generators whose every part does something."""
     rng = np.random.default_rng(seed)
-    arrays = {}
+    params = {}
     for name, shape in array_shapes(specs).items():
         values = rng.normal(0, 1 / np.sqrt(max(1, np.prod(shape[1:]))), shape)
-        if name.endswith(("gamma", "moving_var")):
+        if name.endswith("gamma"):
             values = 1 + 0.2 * abs(values)
-        arrays[name] = values.astype(np.float32)
+        params[name] = values.astype(np.float32)
     for k, spec in enumerate(specs):
         last = spec.layers[-1]
-        arrays[f"g{k}_{last.name}_weight"][RGB:] = 0
+        params[f"g{k}_{last.name}_weight"][RGB:] = 0
         # Taps on a pixel that is repeated add up.
-        arrays[f"g{k}_{last.name}_weight"] /= last.resize
-    statistics = {name: array for name, array in arrays.items() if "_moving_" in name}
-    params = {name: array for name, array in arrays.items() if name not in statistics}
-    return Model(tuple(specs), params, statistics, {}, b"")
+        params[f"g{k}_{last.name}_weight"] /= last.resize
+    return Model(tuple(specs), params, {})
+
+
+def random_chain(specs: Sequence[Generator], names: Sequence[str]) -> StyledChain:
+    """An untrained chain whose styles are as different as those of `random_model`."""
+    models = [random_model(specs, seed) for seed in range(len(names))]
+    chain = StyledChain.of(dataclasses.replace(models[0], name=names[0]))
+    for name, model in zip(names[1:], models[1:], strict=True):
+        chain = chain.with_style(Style(name, {}), model.params)
+    return chain
+
+
+def random_statistics(specs: Sequence[Generator], seed: int = 0) -> Arrays:
+    """The mean and variance of every norm, as if they had been measured on a photo."""
+    rng, shapes = np.random.default_rng(seed), array_shapes(specs)
+    statistics = {}
+    for norm in norm_names(specs):
+        mean, deviation = rng.normal(0, 1, (2, *shapes[f"{norm}_gamma"]))
+        statistics[f"{norm}_moving_mean"] = mean.astype(np.float32)
+        statistics[f"{norm}_moving_var"] = (1 + 0.2 * abs(deviation)).astype(np.float32)
+    return statistics
 
 
 def run_cli(*arguments: object) -> Result:
@@ -103,11 +123,23 @@ def fails(result: Result, exit_code: int, *words: str) -> None:
         assert word in message
 
 
-def lively(specs: list[Generator], seed: int = 0) -> Arrays:
-    """Parameters as after some training: no layer is near zero."""
+def lively(specs: Sequence[Generator], seed: int = 0, styles: int | None = None) -> Arrays:
+    """Parameters as after some training: no layer is near zero.
+
+    Scales and shifts are (styles, C) for a chain that trains, or (C,) to paint with.
+    """
     rng = np.random.default_rng(seed)
-    params = initial_params(specs, seed)
+    params = {
+        k: v[0] if styles is None and is_row(k) else v
+        for k, v in initial_params(specs, seed, styles=styles or 1).items()
+    }
     return {
         k: (v * 3 if "_weight" in k else v + rng.normal(0, 0.2, v.shape)).astype(np.float32)
         for k, v in params.items()
     }
+
+
+def noise_x(seed: int = 0, height: int = 32, width: int = 32) -> X:
+    """Noise in the form of a photo: (1, 3, height, width), RGB minus mean."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 50, (1, 3, height, width)).astype(np.float32)

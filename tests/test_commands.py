@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import picture, run_cli
 
-from neuralart.chain.model import load_model
+from neuralart.chain.model import load_chain, load_model
 from neuralart.engine.devices import open_device
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.frame import PAINTING_FRAME
@@ -40,7 +40,7 @@ def test_a_run_leaves_what_it_says(run_dir: Path) -> None:
     sheets = sorted(path.name for path in (run_dir / "samples").iterdir())
     assert sheets == ["0-00000003.png", "0-00000006.png", "1-00000003.png", "1-00000006.png"]
     # Two held-out photos; photo, x1, x2 in the second stage.
-    assert read_image(run_dir / "samples" / sheets[-1]).shape == (2 * 32 + 4, 3 * 32 + 2 * 4, 3)
+    assert read_image(run_dir / "samples" / sheets[-1]).shape == (2 * 64 + 4, 3 * 64 + 2 * 4, 3)
     options = json.loads((run_dir / "config.json").read_text())["options"]
     assert options["steps"] == 6 and [g["name"] for g in options["generators"]] == [
         "little",
@@ -48,6 +48,17 @@ def test_a_run_leaves_what_it_says(run_dir: Path) -> None:
     ]
     evaluation = json.loads((run_dir / "evaluation.json").read_text())
     assert evaluation["photos"] == 2 and evaluation["losses"]["photo"]["content"] == 0
+
+
+def test_the_model_of_a_run_describes_its_style(run_dir: Path) -> None:
+    model = load_model(run_dir)
+    assert load_model(run_dir / "model.neuralart").card == model.card
+    assert [spec.name for spec in model.specs] == ["little", "small"]
+    assert model.thumbnail.startswith(b"\x89PNG")
+    card = model.card
+    assert card["style"] == "waves.png" and card["licence"] == "Apache-2.0"
+    assert card["steps"] == [6, 6] and len(card["features"]["sha256"]) == 64
+    assert card["held_out"]["losses"].keys() == {"photo", "x1", "x2"}
 
 
 def test_only_the_model_is_on_stdout(train_arguments: list[object], tmp_path: Path) -> None:
@@ -82,7 +93,7 @@ def test_training_needs_no_features_of_the_users(
     for name, more in {"small": [], "random": ["--features", "random"]}.items():
         result = run_cli(
             "train", "--style", style_file, "--data", photo_dir, "--out", tmp_path / name,
-            "--steps", 1, "--crop", 32, "--style-scale", 32, "--chain", "conv", *more,
+            "--steps", 1, "--crop", 64, "--style-scale", 64, "--batch", 1, "--chain", "conv", *more,
         )  # fmt: skip
         assert result.exit_code == 0, result.output
         assert ("random VGG weights" in result.stderr) == (name == "random")
@@ -174,7 +185,7 @@ def test_the_chain_of_2016_trains(
     config = Path(__file__).parents[1] / "configs" / "end-to-end-2016.toml"
     result = run_cli(
         "train", "--config", config, "--style", style_file, "--data", photo_dir, "--out", tmp_path / "run",
-        "--features", features_file, "--steps", 1, "--joint-steps", 0, "--crop", 32, "--style-scale", 32,
+        "--features", features_file, "--steps", 1, "--joint-steps", 0, "--crop", 64, "--style-scale", 64, "--batch", 1,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     model = load_model(tmp_path / "run")
@@ -196,7 +207,8 @@ def test_a_painting_is_as_large_as_the_photo(
 def test_a_painting_is_what_the_chain_makes(run_dir: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "p.png", picture(0, 32, 32))
     model = load_model(run_dir)
-    chain = Chain(model.specs, model.params, [0, 1], 32, open_device("cpu"), frame=PAINTING_FRAME)
+    params = load_chain(run_dir).params
+    chain = Chain(model.specs, params, [0, 1], 32, open_device("cpu"), frame=PAINTING_FRAME)
     xs = chain.paint(to_x(picture(0, 32, 32)))
     for stage, x in enumerate(xs, start=1):
         painting = tmp_path / f"{stage}.png"

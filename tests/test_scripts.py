@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import picture
+from helpers import LITTLE, picture, random_chain
 
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import write_image
@@ -101,9 +101,14 @@ def test_every_style_on_one_photo(run_dir: Path, photos: Path, tmp_path: Path) -
     def styles(*words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*script, *map(str, words)], capture_output=True, text=True)
 
-    result = styles(photos / "a.png", sheet, run_dir, run_dir / "model.neuralart", run_dir)
+    two = tmp_path / "two.neuralart"
+    random_chain([LITTLE], ["wave", "scream"]).save(two)
+    result = styles(photos / "a.png", sheet, two, run_dir)
     assert result.returncode == 0, result.stderr
-    assert read_image(sheet).shape == (2 * (400 + 28) + 4, 3 * 480 + 2 * 4, 3)
+    pictures = read_image(sheet)
+    assert pictures.shape == (2 * (400 + 28) + 4, 3 * 480 + 2 * 4, 3)
+    wave, scream = pictures[:400, 484 : 484 + 480], pictures[:400, 968:]
+    assert abs(wave.astype(int) - scream).mean() > 1
     result = styles(photos / "none.png", sheet, run_dir)
     assert result.returncode == 1 and result.stderr.startswith("every_style: ")
     assert len(result.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""A generator from its specification: a graph whose every layer has a name under a prefix, as g0_conv1."""
+"""Graphs of generators and chains. Names of layers begin with their stage's prefix: g0_conv1."""
 
 from __future__ import annotations
 
@@ -25,27 +25,22 @@ from neuralart.pictures.pixels import PIXEL_MEAN
 
 @dataclass
 class Norms:
-    """How instance normalisation is computed, and what it reads out.
+    """How instance normalisation is computed, and whether its statistics are kept.
 
-    operator  ``batch``: BatchNorm. On one photo, with the statistics of what goes in, it *is*
-              instance normalisation, at a tenth of that operator's cost on a CPU; with statistics
-              that were set as moving_mean and moving_var every layer is local.
-              ``instance``: InstanceNorm: slower, but any MXNet program computes it without us.
-    collect   whether `statistics` gathers (mean, 1/standard deviation) of every norm by its name
-    photos    how many go through at once, each on its own statistics. N photos of C channels are
-              one of N x C channels to BatchNorm.
+    operator  ``batch``: BatchNorm. On one photo with its own statistics, it *is* instance
+              normalisation, at a tenth of InstanceNorm's cost on a CPU. On statistics that were set
+              as moving_mean and moving_var, it makes every layer local.
+              ``instance``: InstanceNorm. It is slower, but any MXNet program can run such a graph.
+    collect   whether (mean, 1/standard deviation) of every norm goes to `statistics` by its name
     """
 
     operator: str = "batch"
     collect: bool = False
-    photos: int = 1
     statistics: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def __call__(self, out: Any, name: str, channels: int) -> Any:
         if self.operator == "instance":
             return mx.sym.InstanceNorm(out, eps=NORM_EPSILON, name=name)
-        if self.photos > 1:
-            return self._of_several(out, name, channels)
         norm = mx.sym.BatchNorm(
             out, eps=NORM_EPSILON, fix_gamma=False, output_mean_var=self.collect, name=name
         )
@@ -54,27 +49,59 @@ class Norms:
         self.statistics[name] = (norm[1], norm[2])
         return norm[0]
 
-    def _of_several(self, out: Any, name: str, channels: int) -> Any:
-        scale, shift = (
-            mx.sym.Variable(f"{name}_{part}", shape=(channels,)) for part in ("gamma", "beta")
+
+@dataclass
+class StyledNorms:
+    """Conditional instance normalisation, for training: each style has its own scales and shifts.
+
+    A norm's parameters are (styles, C); ``style`` (photos, styles) chooses the rows, one for each
+    photo, which is normalised by its own statistics.
+
+    Source:  Dumoulin et al. 2017, "A Learned Representation For Artistic Style".
+    Hazard:  N photos as one of N x C channels would be one BatchNorm, but its backward writes past
+             its memory (MXNet 1.9.1).
+    """
+
+    style: Any
+    styles: int
+    photos: int
+    collect: bool = False
+
+    def __call__(self, out: Any, name: str, channels: int) -> Any:
+        tables = [
+            mx.sym.Variable(f"{name}_{part}", shape=(self.styles, channels))
+            for part in ("gamma", "beta")
+        ]
+        if self.photos == 1:
+            return self._normalised(out, self.style, tables, name)
+        pairs = zip(
+            mx.sym.split(out, num_outputs=self.photos, axis=0),
+            mx.sym.split(self.style, num_outputs=self.photos, axis=0),
+            strict=True,
         )
         parts = [
-            mx.sym.BatchNorm(
-                part, scale, shift, eps=NORM_EPSILON, fix_gamma=False, name=f"{name}_of{number}"
-            )
-            for number, part in enumerate(mx.sym.split(out, num_outputs=self.photos, axis=0))
+            self._normalised(part, row, tables, f"{name}_of{number}")
+            for number, (part, row) in enumerate(pairs)
         ]
         return mx.sym.concat(*parts, dim=0)
 
+    @staticmethod
+    def _normalised(out: Any, style: Any, tables: Sequence[Any], name: str) -> Any:
+        scale, shift = (mx.sym.reshape(mx.sym.dot(style, each), shape=(-1,)) for each in tables)
+        return mx.sym.BatchNorm(out, scale, shift, eps=NORM_EPSILON, fix_gamma=False, name=name)
+
 
 def _interleaved(out: Any, channels: int) -> Any:
-    """``depth_to_space`` of 2x2 as transpositions: a third of the time on a CPU, but not backward (MXNet 1.9.1).
+    """``depth_to_space`` of 2x2, by transpositions.
+
+    It takes a third of that operator's time on a CPU, but only forward, not backward (MXNet 1.9.1).
 
     Shape:   (N, 4 channels, H, W) -> (N, channels, 2H, 2W)
     """
 
     def shaped(out: Any, *shape: int) -> Any:
-        """0 keeps an edge, -3 makes one of two, -4 makes two of one: of these sizes, -1 being what is left."""
+        """Reshape by MXNet's codes: 0 keeps an axis, -3 merges two, and -4 splits one into two of
+        the sizes that follow, where -1 is inferred."""
         return mx.sym.reshape(out, shape=shape)
 
     out = shaped(shaped(out, 0, -4, 2, -1, 0, 0), -3, -4, 2, channels, 0, 0)
@@ -85,10 +112,11 @@ def _interleaved(out: Any, channels: int) -> Any:
 
 
 def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str, *, learns: bool) -> Any:
-    """A convolution of the map enlarged to twice its size, without enlarging it.
+    """A convolution of the map enlarged to twice its size, computed at the small size.
 
     Shape:   (N, inputs, H, W) -> (N, channels, 2H, 2W)
-    Hazard:  its kernel is computed, and the gradient of a ``concat`` there loses memory at every step (MXNet 1.9.1).
+    Hazard:  the graph computes the small kernel from the weights. The gradient of a ``concat`` in
+             that part would leak memory at every step (MXNet 1.9.1).
     """
     small = layer.small_kernel
     shape = (layer.channels, inputs, layer.kernel, layer.kernel)
@@ -96,14 +124,14 @@ def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str, *, learn
     kernels = []
     for row, column in PHASES:
         kernel = weight
-        for phase in (column, row):  # of the last axis, then of the one before
+        for phase in (column, row):  # along the last axis, then along the one before
             taps = mx.sym.floor((mx.sym.arange(layer.kernel) + phase) / 2)
             sums = mx.sym.dot(kernel, mx.sym.one_hot(taps, depth=small))
             kernel = mx.sym.transpose(sums, axes=(0, 1, 3, 2))
         kernels.append(kernel)
     used = layer.channels * len(PHASES)
     filters = used + -used % LANES
-    lanes = mx.sym.one_hot(mx.sym.arange(filters), depth=used)  # zeros for those that only fill up
+    lanes = mx.sym.one_hot(mx.sym.arange(filters), depth=used)  # surplus filters are zero
     flat = mx.sym.dot(lanes, mx.sym.reshape(mx.sym.stack(*kernels, axis=0), shape=(used, -1)))
     params = [mx.sym.reshape(flat, shape=(filters, inputs, small, small))]
     if layer.has_bias:
@@ -125,9 +153,14 @@ def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str, *, learn
 
 
 def _layer(
-    out: Any, layer: Layer, inputs: int, prefix: str, cropped_like: Any | None, norms: Norms
+    out: Any,
+    layer: Layer,
+    inputs: int,
+    prefix: str,
+    cropped_like: Any | None,
+    norms: Norms | StyledNorms,
 ) -> Any:
-    """One layer on a map of ``inputs`` channels, cropped to the height and width of ``cropped_like``."""
+    """A layer on a map of ``inputs`` channels, cropped to the size of ``cropped_like`` if given."""
     name = f"{prefix}{layer.name}"
     filters = layer.channels if layer.resize > 1 else max(layer.channels, LANES)
     square = {
@@ -165,7 +198,7 @@ def _layer(
 
 
 def extended(x: Any, edge_px: int, name: str) -> Any:
-    """A picture with its own reflection around it; it must be larger than ``edge_px``.
+    """Add a frame of the picture's reflection. The picture must be larger than ``edge_px``.
 
     Shape:  (N, C, H, W) -> (N, C, H + 2 edge, W + 2 edge)
     """
@@ -173,22 +206,23 @@ def extended(x: Any, edge_px: int, name: str) -> Any:
 
 
 def cut_back(x: Any, edge_px: int) -> Any:
-    """What `extended` added, cut off again."""
+    """Cut off the frame that `extended` added."""
     for axis in (2, 3):
         x = mx.sym.slice_axis(x, axis=axis, begin=edge_px, end=-edge_px)
     return x
 
 
 def per_channel(values: npt.NDArray[np.float32]) -> Any:
-    """A constant of shape (1, C, 1, 1), in the graph and not among its parameters."""
+    """A constant of shape (1, C, 1, 1), part of the graph and not a parameter."""
     return mx.sym.concat(*(mx.sym.full((1, 1, 1, 1), float(value)) for value in values), dim=1)
 
 
 def _mixed(x: Any, tanh: Any, weight: Any | float, *, learns: bool) -> Any:
     """``weight * x + (1 - weight) * paint``, where paint is ``128 tanh + 128 - mean``.
 
-    MXNet 1.9.1 takes the gradient of a broadcast one number at a time: 7 of 76 ms of a stage of 256x256, of which 5 go
-    with ``learns``, a product of matrices and a constant of the picture's size.
+    MXNet 1.9.1 computes the gradient of a broadcast one number at a time, which took 7 of the 76 ms
+    of a stage at 256x256. ``learns`` saves 5 of them, by a product of matrices and a constant of
+    the picture's size.
     """
     offset = per_channel(128 - PIXEL_MEAN)
     if not learns:
@@ -210,18 +244,20 @@ def generator(
     x: Any,
     spec: Generator,
     prefix: str,
-    norms: Norms | None = None,
+    norms: Norms | StyledNorms | None = None,
     *,
     any_size: bool = False,
     learns: bool = False,
 ) -> Any:
     """One stage of the chain: ``a * x + (1 - a) * (128 tanh(y) + 128 - mean)``.
 
-    Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units. H and W are multiples of
-             ``spec.multiple``, or anything with ``any_size``, which costs a copy for each deconvolution.
-    With ``learns`` the same is computed by operators whose gradients are fast.
+    any_size  accept any height and width, which costs a copy for each deconvolution
+    learns    compute the same with operators whose gradients are fast
+
+    Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units. Without ``any_size``, H and W
+             are multiples of ``spec.multiple``.
     Source:  dmlc/mxnet, example/neural-style/end_to_end, 2016: a = 0.6 fixed.
-    Differs: a may be learned, kept in 0..1 as the sigmoid of ``{prefix}residual``.
+    Differs: a may be learned. It is the sigmoid of ``{prefix}residual`` and so stays in 0..1.
     """
     norms = norms or Norms()
     out, channels = x, RGB
@@ -247,16 +283,18 @@ def generator(
     return _mixed(x, out, weight, learns=learns)
 
 
-def training_graph(spec: Generator, prefix: str, photos: int = 1) -> Any:
-    """One stage, by operators whose gradients are fast.
+def training_graph(spec: Generator, prefix: str, styles: int = 1, photos: int = 1) -> Any:
+    """One stage with scales and shifts for each style, by operators whose gradients are fast.
 
-    Shape:  x (photos, 3, H, W) -> the same; H and W are multiples of ``spec.multiple``
+    Shape:  x (photos, 3, H, W); style (photos, styles), a one-hot row for each photo -> the shape
+            of x; H and W are multiples of ``spec.multiple``
     """
-    return generator(mx.sym.Variable("x"), spec, prefix, Norms(photos=photos), learns=True)
+    norms = StyledNorms(mx.sym.Variable("style"), styles, photos)
+    return generator(mx.sym.Variable("x"), spec, prefix, norms, learns=True)
 
 
 def painting_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
-    """All stages on statistics that are set as the norms' ``moving_mean`` and ``moving_var``.
+    """All stages, on the statistics that are set as the norms' ``moving_mean`` and ``moving_var``.
 
     Shape:  x (1, 3, H, W) -> x1 .. xn of the same
     """
@@ -266,7 +304,7 @@ def painting_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
 def measuring_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
     """The statistics of every norm on the picture itself.
 
-    Shape:  x (1, 3, H, W) -> mean and 1/standard deviation, (C,) each, of `norm_names` in order
+    Shape:  x (1, 3, H, W) -> mean (C,) and 1/standard deviation (C,) of each of `norm_names`
     """
     norms = Norms(collect=True)
     compose(mx.sym.Variable("x"), specs, norms, any_size=any_size)
@@ -274,7 +312,7 @@ def measuring_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
 
 
 def single_pass_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
-    """The last stage's output, by the same operators as `measuring_graph`.
+    """The last stage's output on the picture's own statistics, as in `measuring_graph`.
 
     Shape:  x (1, 3, H, W) -> xn, the same
     """
@@ -284,7 +322,7 @@ def single_pass_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
 def compose(
     x: Any, specs: Sequence[Generator], norms: Norms, *, any_size: bool = True
 ) -> list[Any]:
-    """The outputs x1 .. xn of all stages, each on the one before.
+    """Connect the stages, each to the output of the one before. Returns their outputs x1 .. xn.
 
     Shape:  (N, 3, H, W) -> n of the same
     """

@@ -15,23 +15,25 @@ from neuralart.machine.seeds import Purpose, random_numbers
 Shape = tuple[int, ...]
 
 
-def array_shapes(specs: Sequence[Generator]) -> dict[str, Shape]:
-    """The shapes of a chain's arrays by name: first all parameters, then all statistics.
+def is_row(name: str) -> bool:
+    """Whether a parameter is a norm's scale or shift, of which every style has its own."""
+    return name.endswith(("_norm_gamma", "_norm_beta"))
 
-    Each half has the order in which the graph of `neuralart.chain.graph` lists its arguments.
+
+def array_shapes(specs: Sequence[Generator], styles: int | None = None) -> dict[str, Shape]:
+    """The shapes of a chain's parameters by name, in the order of the graph's arguments.
+
+    Scales and shifts are (styles, C), or (C,) with ``styles`` None: of a chain in one style.
     """
     shapes: dict[str, Shape] = {}
     for k, spec in enumerate(specs):
-        shapes |= _parameter_shapes(spec, k)
-    for k, spec in enumerate(specs):
-        for layer in spec.layers:
-            if layer.norm:
-                norm = f"{prefix(k)}{layer.name}_norm"
-                shapes[f"{norm}_moving_mean"] = shapes[f"{norm}_moving_var"] = (layer.channels,)
+        for name, shape in _parameter_shapes(spec, k).items():
+            shapes[name] = (styles, *shape) if is_row(name) and styles is not None else shape
     return shapes
 
 
 def _parameter_shapes(spec: Generator, stage: int) -> dict[str, Shape]:
+    """The shapes of a stage's parameters in one style."""
     shapes: dict[str, Shape] = {}
     for layer, inputs in _with_inputs(spec):
         name = f"{prefix(stage)}{layer.name}"
@@ -69,10 +71,13 @@ def unshare(params: Arrays, stages: int) -> Arrays:
     }
 
 
-def initial_params(specs: Sequence[Generator], seed: int, *, share_weights: bool = False) -> Arrays:
+def initial_params(
+    specs: Sequence[Generator], seed: int, *, styles: int = 1, share_weights: bool = False
+) -> Arrays:
     """Draw random weights (He et al. 2015) for a new chain; a seed gives the same on every machine.
 
-    The last layer's weights are a tenth of that: a new stage mixes its input with grey.
+    The last layer's weights are a tenth of that: a new stage mixes its input with grey. Scales and
+    shifts have a row for each style.
     Raises ConfigError if stages of different specifications are to share weights.
     """
     if share_weights and len(set(specs)) > 1:
@@ -92,6 +97,7 @@ def initial_params(specs: Sequence[Generator], seed: int, *, share_weights: bool
                 logit = np.log(spec.residual / (1 - spec.residual))
                 params[name] = np.full(shape, logit, np.float32)
             else:
+                shape = (styles, *shape) if is_row(name) else shape
                 params[name] = np.full(shape, 1.0 if name.endswith("_gamma") else 0.0, np.float32)
     return params
 

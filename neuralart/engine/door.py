@@ -1,12 +1,14 @@
-"""The only door to MXNet: environment, shims, and what is missing in words.
+"""The only file that imports MXNet: sets its environment, mends it, and explains what is missing.
 
-``from neuralart.engine.door import mx`` anywhere; nothing else imports mxnet. Importing takes a second,
-so the commands that need it import it, and ``neuralart --help`` does not.
+Other files write ``from neuralart.engine.door import mx``. The import takes a second, so commands
+import it when they run, and ``neuralart --help`` does not.
 
-Two races of MXNet 1.9.1 shape the code that uses it (CPU, BatchNorm):
-moving statistics are written by ``backward`` unordered with later reads, and ``forward`` with another
-``is_train`` than a queued step's changes that step. So: `settle` before every ``get_params``, save,
-evaluation or change of ``is_train``.
+Two races of MXNet 1.9.1 (BatchNorm on a CPU) shape the code that uses it:
+
+- ``backward`` writes the moving statistics, in no order with later reads.
+- ``forward`` with another ``is_train`` than that of a queued step changes that step.
+
+So call `settle` before every ``get_params``, save, evaluation or change of ``is_train``.
 """
 
 from __future__ import annotations
@@ -24,15 +26,17 @@ from neuralart.engine import cuda
 from neuralart.errors import EngineError
 from neuralart.machine.processor import may_use_amx
 
-# MXNet takes half of the cores unless told; a run of other picture sizes fills oneDNN's cache of
-# 1024 primitives with hundreds of megabytes; each bind writes a line to stderr.
+# MXNet would use half of the cores.
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 
+# Each bind would write a line to stderr.
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
 
+# oneDNN caches 1024 primitives by default; pictures of many sizes make that hundreds of megabytes.
 os.environ.setdefault("DNNL_PRIMITIVE_CACHE_CAPACITY", "64")
 
-# oneDNN 2.4 uses AMX only if told, and then without asking Linux, which ends a process that did not.
+# oneDNN 2.4 uses AMX only if told to. It does not ask Linux first, as `may_use_amx` does, and Linux
+# ends a process that uses AMX without asking.
 if may_use_amx():
     os.environ.setdefault("DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX")
 
@@ -62,8 +66,8 @@ def _import_mxnet() -> Any:
     except OSError as error:
         if cuda.DRIVER in str(error):
             raise EngineError(
-                f"MXNet for GPUs needs NVIDIA's driver ({cuda.DRIVER}), which is not here; install the "
-                "driver, or make a fresh virtual environment with neuralart[cpu]"
+                f"MXNet for GPUs needs NVIDIA's driver ({cuda.DRIVER}), which is not here; "
+                "install the driver, or make a fresh virtual environment with neuralart[cpu]"
             ) from None
         missing = next((lib for lib in ("gomp", "quadmath") if lib in str(error)), "")
         if missing:
@@ -80,14 +84,14 @@ mx: Any = _import_mxnet()
 
 
 ENGINE_ERRORS: tuple[type[Exception], ...] = (mx.base.MXNetError,)
-"""What MXNet raises when it cannot go on, for want of memory above all."""
+"""What MXNet raises when it cannot go on, mostly for lack of memory."""
 
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Without the lines that MXNet's libraries write to stderr by themselves, one for each layer.
+    """Drop what MXNet's libraries write to stderr, a line for each layer.
 
-    Nothing in Python reaches them, so the process's stderr leads nowhere meanwhile.
+    They bypass ``sys.stderr``, so all stderr of the process is dropped meanwhile.
     """
     sys.stderr.flush()
     kept = os.dup(2)

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 class ModuleExecutor(Executor):
     """A Module whose inputs are loaded, and whose outputs are read, device by device.
 
+    Hazard:  without gradients, oneDNN's fusion gives one map for a convolution and its ReLU where
+             both are outputs of the graph. Bind such a graph with a gradient.
     Hazard:  a Module that paints, bound without gradients, goes on with some of the first weights
              that it was given, which oneDNN keeps in an order of its own. Bind one for other weights.
     """
@@ -71,7 +73,12 @@ class ModuleExecutor(Executor):
             shared_module=reuse._module if isinstance(reuse, ModuleExecutor) else None,
         )
         if reuse is None:
-            self._module.init_params(initializer=mx.init.Zero())
+            # Module's initialisers choose by a parameter's name, and refuse others.
+            first = self._module._exec_group.execs[0]
+            self._module.init_params(
+                arg_params={name: first.arg_dict[name] * 0 for name in self.parameter_names},
+                aux_params={name: array * 0 for name, array in first.aux_dict.items()},
+            )
         self._trains = bool(gradients)
         self._zeros: dict[int, Batch] = {}
         self._adam: Any = None

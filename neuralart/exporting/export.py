@@ -1,7 +1,8 @@
 """``neuralart export``: writes styles for other runtimes and compares each with the chain.
 
 An exported graph takes and makes RGB in 0..255, (N, 3, H, W) float32, and does its own pre- and
-post-processing. An export is written beside its place, run in its own runtime on two pictures, and
+post-processing. A chain of several styles is exported with all of them: its graph has a second
+input, the weights of the styles. An export is written beside its place, run in its own runtime, and
 renamed if it passes.
 """
 
@@ -10,29 +11,29 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from neuralart import __version__
-from neuralart.chain.model import load_model
-from neuralart.chain.shipped import MODEL_NAME, find_model
+from neuralart.chain.choice import load_choice
+from neuralart.chain.model import StyledChain
+from neuralart.chain.shipped import MODEL_NAME, find_style
 from neuralart.errors import ConfigError, EngineError, OutputError
 from neuralart.exporting.parity import (
     Difference,
     calibration_photos,
     chain_paintings,
-    compared_pictures,
+    compared_cases,
     keep,
     kept,
     on_grid,
 )
-from neuralart.exporting.style import Style
+from neuralart.exporting.subject import Subject, file_names
 from neuralart.exporting.targets import TARGETS
 from neuralart.machine.archive import Arrays
 from neuralart.options.export import ExportConfig
@@ -41,14 +42,15 @@ RECORD = "export.json"
 """The file that lists an export's models with their differences, and the checksums of all files."""
 
 PARITY = "parity.npz"
-"""The file with two pictures and the chain's paintings of them, for `verify`."""
+"""The file with pictures and the chain's paintings of them, for `verify`."""
 
 
 @dataclass(frozen=True)
 class Compared:
     """An exported file and its difference from the chain.
 
-    ``file`` is relative to the export's folder.
+    style   the name of what was exported: of a style, or of a chain of several
+    file    relative to the export's folder
     """
 
     style: str
@@ -65,14 +67,14 @@ class Compared:
 
 
 def export(sources: Sequence[str], config: ExportConfig) -> tuple[Path, list[Compared]]:
-    """Write a folder with every style in every format.
+    """Write a folder with every model, in its styles, in every format.
 
     Raises NeuralArtError if a model cannot be read or exported, a package is missing, the folder
     must not or cannot be written, or an export differs too much from the chain. Then nothing is
     left behind.
     """
     if not sources:
-        raise ConfigError("MODEL is missing: name the style to export")
+        raise ConfigError("MODEL is missing: name the model or the style to export")
     if config.to is None:
         raise ConfigError("--to is missing: name the folder to write")
     precisions = {name: _precision(name, config.precision) for name in config.format}
@@ -80,27 +82,25 @@ def export(sources: Sequence[str], config: ExportConfig) -> tuple[Path, list[Com
     for name in config.format:
         TARGETS[name].check(config)
     _check_place(config.to, config.overwrite)
-    size = config.size()
-    styles = _styles(sources, config, size)
-    pictures = compared_pictures(size)
+    subjects = _subjects(sources, config)
     compared: list[Compared] = []
     reference: Arrays = {}
     with _aside(config.to) as aside:
-        for style in styles:
-            stages = chain_paintings(style, pictures)
-            ours = [outputs[-1] for outputs in stages]
-            reference |= {f"{style.name}/{k}": v for k, v in keep(pictures, ours).items()}
+        for subject in subjects:
+            cases = compared_cases(subject)
+            ours = [outputs[-1] for outputs in chain_paintings(subject, cases)]
+            reference |= {f"{subject.name}/{k}": v for k, v in keep(cases, ours).items()}
             for name, precision in precisions.items():
-                folder = _folder(aside, style, name, styles, config.format)
-                file = TARGETS[name].write(style, folder, precision)
-                difference = Difference.between(TARGETS[name].run(file, pictures), ours)
+                folder = _folder(aside, subject, name, subjects, config.format)
+                file = TARGETS[name].write(subject, folder, precision)
+                difference = Difference.between(TARGETS[name].run(file, cases), ours)
                 where = file.relative_to(aside).as_posix()
-                compared.append(Compared(style.name, where, name, precision, difference))
+                compared.append(Compared(subject.name, where, name, precision, difference))
                 _check(compared[-1], f"--to {config.to}", "; not written")
         for name in config.format:
             finish = TARGETS[name].finish
             if finish is not None:
-                finish(styles, aside / name if len(config.format) > 1 else aside)
+                finish(subjects, aside / name if len(config.format) > 1 else aside)
         np.savez_compressed(aside / PARITY, **reference)
         record = {
             "neuralart": __version__,
@@ -136,10 +136,10 @@ def verify(folder: Path) -> list[Compared]:
     compared = []
     for entry in exports:
         prefix = f"{entry.style}/"
-        pictures, ours = kept(
+        cases, ours = kept(
             {k.removeprefix(prefix): v for k, v in reference.items() if k.startswith(prefix)}
         )
-        theirs = TARGETS[entry.format].run(folder / entry.file, pictures)
+        theirs = TARGETS[entry.format].run(folder / entry.file, cases)
         difference = Difference.between([on_grid(painting) for painting in theirs], ours)
         compared.append(
             Compared(entry.style, entry.file, entry.format, entry.precision, difference)
@@ -194,37 +194,50 @@ def _check_place(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"--to {folder}: is not empty; {hint}")
 
 
-def _styles(
-    sources: Sequence[str], config: ExportConfig, size: tuple[int, int] | None
-) -> list[Style]:
-    styles: list[Style] = []
+def _subjects(sources: Sequence[str], config: ExportConfig) -> list[Subject]:
+    """What the words on the command line name: each a model with all styles, or one style."""
+    size = config.size()
     photos = calibration_photos(config.calibrate) if config.precision == "int8" else []
-    for source in sources:
-        path = find_model(source)
-        model = load_model(path)
-        path = path.resolve()
-        stem = path.parent.name if path.name == MODEL_NAME else path.stem
-        stem = name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "style"
-        taken = {style.name for style in styles}
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        styles.append(Style(name, model, model.check_stage(config.stage), size, photos))
-    return styles
+    chosen = [_chosen(source, config.style) for source in sources]
+    names = file_names(name for name, _ in chosen)
+    return [
+        Subject(name, chain, chain.model().check_stage(config.stage), size, photos)
+        for name, (_, chain) in zip(names, chosen, strict=True)
+    ]
+
+
+def _chosen(source: str, choice: str | None) -> tuple[str, StyledChain]:
+    """The chain of a MODEL, in one style or mixture if one is chosen, and a name for it.
+
+    Raises ModelError if there is no such model, ConfigError if it has no such style.
+    """
+    chain, choice = load_choice(source, choice)
+    if choice is not None:
+        return choice, _alone(chain, choice)
+    path = find_style(source)[0].resolve()
+    return path.parent.name if path.name == MODEL_NAME else path.stem, chain
+
+
+def _alone(chain: StyledChain, choice: str) -> StyledChain:
+    """A chain of one style: that of ``choice``. The card of a mixture says so."""
+    model = chain.model(choice)
+    if (chain.mixture(choice) > 0).sum() > 1:
+        card = {key: value for key, value in model.card.items() if key != "title"}
+        model = replace(model, card={**card, "mixture": choice})
+    return StyledChain.of(model)
 
 
 def _folder(
-    aside: Path, style: Style, name: str, styles: Sequence[Style], formats: Sequence[str]
+    aside: Path, subject: Subject, name: str, subjects: Sequence[Subject], formats: Sequence[str]
 ) -> Path:
-    """Make and return the folder of a style in a format.
+    """Make and return the folder of a subject in a format.
 
-    Several formats have a folder each. In it several styles have a folder each, unless the format's
-    styles share one.
+    Several formats have a folder each. In it several subjects have a folder each, unless the
+    format's subjects share one.
     """
     folder = aside / name if len(formats) > 1 else aside
-    if len(styles) > 1 and TARGETS[name].finish is None:
-        folder = folder / style.name
+    if len(subjects) > 1 and TARGETS[name].finish is None:
+        folder = folder / subject.name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -6,22 +6,54 @@ from collections.abc import Sequence
 from typing import Any
 
 from neuralart.chain.graph import Norms, compose, cut_back, extended, per_channel
-from neuralart.chain.specs import Generator
+from neuralart.chain.specs import NORM_EPSILON, Generator
 from neuralart.engine.door import mx
 from neuralart.pictures.frame import FRAME_PX
 from neuralart.pictures.pixels import PIXEL_MEAN
 
+MIXTURE = "mixture"
+"""The name of the input that has the weights of the styles."""
 
-def exported_symbol(specs: Sequence[Generator], *, every_stage: bool = False) -> Any:
+
+class _MixedNorms(Norms):
+    """InstanceNorm whose scale and shift are the weighted means of the styles' scales and shifts.
+
+    Each norm's parameters are tables of (styles, C).
+
+    Source:  Dumoulin et al. 2017, "A Learned Representation For Artistic Style", section 3.3.
+    """
+
+    def __init__(self, styles: int) -> None:
+        super().__init__("instance")
+        self._styles = styles
+        weights = mx.sym.Variable(MIXTURE)
+        total = mx.sym.sum(weights, axis=1, keepdims=True, name=f"{MIXTURE}_total")
+        self._shares = mx.sym.broadcast_div(weights, total, name=f"{MIXTURE}_shares")
+
+    def __call__(self, out: Any, name: str, channels: int) -> Any:
+        params = []
+        for part in ("gamma", "beta"):
+            table = mx.sym.Variable(f"{name}_{part}", shape=(self._styles, channels))
+            row = mx.sym.dot(self._shares, table, name=f"{name}_{part}_row")
+            params.append(mx.sym.reshape(row, shape=(-1,), name=f"{name}_{part}_mixed"))
+        return mx.sym.InstanceNorm(out, *params, eps=NORM_EPSILON, name=name)
+
+
+def exported_symbol(
+    specs: Sequence[Generator], *, styles: int = 1, every_stage: bool = False
+) -> Any:
     """One graph from ``data`` to ``painting``; with ``every_stage``, to ``stage1``, ``stage2``, ...
 
-    Its norms use the statistics of the picture that it is given.
+    Its norms use the statistics of the picture that it is given. With several styles, the input
+    ``mixture`` has a weight of 0 or more for each; the graph divides the weights by their sum.
 
-    Shape:  (N, 3, H, W) RGB 0..255 -> the same, clipped to 0..255; H and W more than `FRAME_PX`
+    Shape:  data (N, 3, H, W) RGB 0..255, mixture (1, styles) -> the shape of data, clipped to
+            0..255; H and W more than `FRAME_PX`
     """
+    norms = _MixedNorms(styles) if styles > 1 else Norms("instance")
     mean = per_channel(PIXEL_MEAN)
     x = mx.sym.broadcast_sub(mx.sym.Variable("data"), mean)
-    outputs = compose(extended(x, FRAME_PX, "frame"), specs, Norms("instance"))
+    outputs = compose(extended(x, FRAME_PX, "frame"), specs, norms)
     names = [f"stage{k}" for k in range(1, len(outputs) + 1)]
     if not every_stage:
         outputs, names = outputs[-1:], ["painting"]

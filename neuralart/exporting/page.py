@@ -1,4 +1,4 @@
-"""The folder of ``--format web``: the page built from web/, and a list of the styles for it."""
+"""The folder of ``--format web``: the page built from web/, and a list of models and styles."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from neuralart.chain.receptive_field import MEASURED_PIXELS, receptive_margins, size_multiple
 from neuralart.errors import ConfigError, OutputError
-from neuralart.exporting.style import Style
+from neuralart.exporting.subject import Subject, file_names
 from neuralart.machine.files import DATA
 from neuralart.options.export import SMALLEST_PX, ExportConfig
 
-FORMAT = 1
+FORMAT = 2
 
 BUILT = DATA / "web"
 """The page as scripts/build_web makes it, with ONNX Runtime in its folder ``ort``."""
@@ -34,33 +34,49 @@ def check(config: ExportConfig) -> None:
         )
 
 
-def finish(styles: Sequence[Style], folder: Path) -> None:
-    """Copy the page into the folder that has the models, and write the list of styles."""
+def finish(subjects: Sequence[Subject], folder: Path) -> None:
+    """Copy the page into the folder that has the models, and write the list of models."""
     shutil.copytree(BUILT, folder, dirs_exist_ok=True)
-    rows = []
-    for style in styles:
-        file = folder / MODELS / f"{style.name}.onnx"
-        thumbnail = folder / MODELS / f"{style.name}.png"
-        thumbnail.write_bytes(style.model.thumbnail)
-        rows.append(
+    models = []
+    for subject in subjects:
+        file = folder / MODELS / f"{subject.name}.onnx"
+        models.append(
             {
-                "name": style.name,
-                "title": style.title,
-                "licence": style.metadata["licence"],
                 "file": file.name,
                 "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-                "thumbnail": thumbnail.name,
-                "stages": style.stages,
-                "statistics": _norm_channels(style),
+                "stages": subject.stages,
+                "statistics": sum(subject.norm_channels),
                 "measured_pixels": MEASURED_PIXELS,
                 "minimum": SMALLEST_PX,
-                "multiple": size_multiple(style.specs),
-                "reach": max(receptive_margins(style.specs)),
+                "multiple": size_multiple(subject.specs),
+                "reach": max(receptive_margins(subject.specs)),
+                "styles": _write_styles(subject, folder / MODELS),
             }
         )
-    manifest = {"format": FORMAT, "styles": rows}
+    manifest = {"format": FORMAT, "models": models}
     (folder / MODELS / "models.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _norm_channels(style: Style) -> int:
-    return sum(layer.channels for spec in style.specs for layer in spec.layers if layer.norm)
+def _write_styles(subject: Subject, folder: Path) -> list[dict[str, str]]:
+    """Write the thumbnails, and return the rows of the styles in the order of ``mixture``.
+
+    A style without a thumbnail has an empty name for it.
+    """
+    names, thumbnails = [subject.name], [f"{subject.name}.png"]
+    if subject.styles > 1:
+        names = file_names(subject.chain.names)
+        thumbnails = [f"{subject.name}/{name}.png" for name in names]
+    rows = []
+    for style, name, thumbnail in zip(subject.chain.styles, names, thumbnails, strict=True):
+        if style.thumbnail:
+            (folder / thumbnail).parent.mkdir(exist_ok=True)
+            (folder / thumbnail).write_bytes(style.thumbnail)
+        rows.append(
+            {
+                "name": name,
+                "title": subject.title_of(style),
+                "licence": str(style.card.get("licence", "")),
+                "thumbnail": thumbnail if style.thumbnail else "",
+            }
+        )
+    return rows

@@ -1,7 +1,7 @@
 """Compares an export's paintings with the chain's, in 0..255 units.
 
-The chain's paintings of a shipped photo are stored with the export, so that it can be compared
-again without the model.
+With several styles, every style and one mixture of two is compared. The chain's paintings of a
+shipped photo are stored with the export, so that it can be compared again without the model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.devices import open_device
 from neuralart.errors import ImageError, PhotosError
-from neuralart.exporting.style import Style
+from neuralart.exporting.subject import Subject
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
 from neuralart.pictures.editing import resize_shorter_edge
@@ -33,6 +33,9 @@ COMPARED_PHOTO = "chelsea.jpg"
 # (height, width) of the two pictures to compare on if the export takes any size; one is odd.
 COMPARED_SIZES = ((96, 128), (75, 53))
 
+# The weights of the first and the second style in the mixture to compare.
+COMPARED_WEIGHTS = 0.7, 0.3
+
 # How many photos of a folder calibrate int8, and the shorter edge that they are resized to.
 CALIBRATED_PHOTOS, CALIBRATED_PX = 16, 144
 
@@ -40,6 +43,18 @@ CALIBRATED_PHOTOS, CALIBRATED_PX = 16, 144
 KEPT_LEVELS = 256
 
 KEPT_POINTS = 15_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A picture to paint, and the weights of the styles to paint it in.
+
+    picture  (1, 3, H, W) RGB 0..255
+    mixture  (1, styles) with a sum of 1; None for a chain of one style
+    """
+
+    picture: X
+    mixture: X | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,31 @@ def compared_pictures(size: tuple[int, int] | None) -> list[X]:
     if size is None:
         return [extended_photo(photo, *each) for each in COMPARED_SIZES]
     return [extended_photo(photo, *size), extended_photo(photo[::-1, ::-1], *size)]
+
+
+def compared_cases(subject: Subject) -> list[Case]:
+    """What to compare an export on.
+
+    A chain of one style paints both `compared_pictures`. Of several styles each paints one picture,
+    and a mixture of the first two the other.
+    """
+    larger, smaller = compared_pictures(subject.size)
+    if subject.styles == 1:
+        return [Case(larger), Case(smaller)]
+    mixed = np.zeros((1, subject.styles), np.float32)
+    mixed[0, :2] = COMPARED_WEIGHTS
+    return [*every_style(subject, [smaller]), Case(larger, mixed)]
+
+
+def every_style(subject: Subject, pictures: Sequence[X]) -> list[Case]:
+    """Cases in which every style and every picture occurs at least once."""
+    if subject.styles == 1:
+        return [Case(picture) for picture in pictures]
+    alone = np.eye(subject.styles, dtype=np.float32)[:, None]
+    return [
+        Case(pictures[i % len(pictures)], alone[i % subject.styles])
+        for i in range(max(subject.styles, len(pictures)))
+    ]
 
 
 def calibration_photos(folder: Path | None) -> list[Image]:
@@ -111,38 +151,63 @@ def extended_photo(photo: Image, height: int, width: int) -> X:
     return as_picture(np.pad(photo, (rows, columns, (0, 0)), mode="wrap")[:height, :width])
 
 
-def chain_paintings(style: Style, pictures: Sequence[X]) -> list[list[X]]:
-    """The outputs of the chain's stages in MXNet, for every picture.
+def chain_paintings(subject: Subject, cases: Sequence[Case]) -> list[list[X]]:
+    """The outputs of the chain's stages in MXNet, for every case.
 
     Shape:  (1, 3, H, W) RGB 0..255 -> the same
     """
-    painter = ReferencePainter(style.specs, style.model.params, open_device("cpu"))
+    device = open_device("cpu")
+    painters: dict[str | None, ReferencePainter] = {}
     mean = PIXEL_MEAN[None, :, None, None]
     paintings = []
-    for picture in pictures:
-        x = picture - mean
+    for case in cases:
+        choice = _choice(subject, case)
+        if choice not in painters:
+            params = subject.chain.model(choice).params
+            painters[choice] = ReferencePainter(subject.specs, params, device)
+        painter, x = painters[choice], case.picture - mean
         outputs = painter.paint(x, painter.measure(x))
         paintings.append([(out + mean).clip(0, 255) for out in outputs])
     return paintings
 
 
-def keep(pictures: Sequence[X], paintings: Sequence[X]) -> Arrays:
-    """Pack pictures and paintings into small arrays, which `kept` unpacks."""
+def _choice(subject: Subject, case: Case) -> str | None:
+    """The mixture of a case in the words that `StyledChain.model` takes."""
+    if case.mixture is None:
+        return None
+    pairs = zip(subject.chain.names, case.mixture[0], strict=True)
+    return ",".join(f"{name}={weight}" for name, weight in pairs if weight)
+
+
+def keep(cases: Sequence[Case], paintings: Sequence[X]) -> Arrays:
+    """Pack cases and paintings into small arrays, which `kept` unpacks.
+
+    A picture that is the same as in the case before is packed once.
+    """
     arrays: Arrays = {}
-    for i, (picture, painting) in enumerate(zip(pictures, paintings, strict=True)):
-        arrays[f"picture{i}"] = picture.astype(np.uint8)[0].transpose(1, 2, 0)
+    before: X | None = None
+    for i, (case, painting) in enumerate(zip(cases, paintings, strict=True)):
+        if case.picture is not before:
+            before = case.picture
+            arrays[f"picture{i}"] = case.picture.astype(np.uint8)[0].transpose(1, 2, 0)
+        if case.mixture is not None:
+            arrays[f"mixture{i}"] = case.mixture
         arrays[f"painting{i}"] = np.rint(on_grid(painting) * KEPT_LEVELS).astype(np.uint16)
     return arrays
 
 
-def kept(arrays: Arrays) -> tuple[list[X], list[X]]:
-    """Unpack what `keep` packed: the pictures, and their paintings as `on_grid` makes them.
+def kept(arrays: Arrays) -> tuple[list[Case], list[X]]:
+    """Unpack what `keep` packed: the cases, and their paintings as `on_grid` makes them.
 
     Raises KeyError if an array is missing.
     """
-    numbers = range(len(arrays) // 2)
-    pictures = [as_picture(arrays[f"picture{i}"]) for i in numbers]
-    return pictures, [arrays[f"painting{i}"].astype(np.float32) / KEPT_LEVELS for i in numbers]
+    numbers = range(sum(name.startswith("painting") for name in arrays))
+    cases: list[Case] = []
+    for i in numbers:
+        first = i == 0 or f"picture{i}" in arrays
+        picture = as_picture(arrays[f"picture{i}"]) if first else cases[-1].picture
+        cases.append(Case(picture, arrays.get(f"mixture{i}")))
+    return cases, [arrays[f"painting{i}"].astype(np.float32) / KEPT_LEVELS for i in numbers]
 
 
 def on_grid(painting: X) -> X:

@@ -10,60 +10,86 @@ from pathlib import Path
 from neuralart.chain.specs import Generator, prefix
 from neuralart.engine.door import mx
 from neuralart.exporting import page
-from neuralart.exporting.graph import exported_symbol
-from neuralart.exporting.parity import Difference, as_picture, extended_photo
-from neuralart.exporting.style import Style
+from neuralart.exporting.graph import MIXTURE, exported_symbol
+from neuralart.exporting.parity import (
+    Case,
+    Difference,
+    as_picture,
+    every_style,
+    extended_photo,
+)
+from neuralart.exporting.subject import Subject, file_names
 from neuralart.options.export import ExportConfig
 from neuralart.pictures.pixels import X
 
 NAME = "model"
 
 
-def write_card(style: Style, folder: Path) -> None:
-    """Write the card and a thumbnail of the style image, for whoever cannot read the model."""
-    (folder / "style.png").write_bytes(style.model.thumbnail)
-    (folder / "card.json").write_text(json.dumps(style.model.card, indent=2) + "\n")
+def write_card(subject: Subject, folder: Path) -> None:
+    """Write the card and a thumbnail of the style image, for whoever cannot read the model.
+
+    With several styles the file has their cards by name, and the thumbnails are in ``styles``.
+    """
+    pictures = [folder / "style.png"]
+    if subject.styles > 1:
+        pictures = [folder / "styles" / f"{name}.png" for name in file_names(subject.chain.names)]
+    for style, picture in zip(subject.chain.styles, pictures, strict=True):
+        if style.thumbnail:
+            picture.parent.mkdir(exist_ok=True)
+            picture.write_bytes(style.thumbnail)
+    (folder / "card.json").write_text(json.dumps(subject.card, indent=2) + "\n")
 
 
-def write_mxnet(style: Style, folder: Path, precision: str) -> Path:
+def write_mxnet(subject: Subject, folder: Path, precision: str) -> Path:
     """Write the graph and its parameters, for any program with plain MXNet."""
-    write_card(style, folder)
-    symbol = exported_symbol(style.specs)
-    names = [name for name in symbol.list_arguments() if name != "data"]
-    arrays = {name: mx.nd.array(style.model.params[name]) for name in names}
+    write_card(subject, folder)
+    symbol = exported_symbol(subject.specs, styles=subject.styles)
+    names = [name for name in symbol.list_arguments() if name not in ("data", MIXTURE)]
+    params = subject.params
+    arrays = {name: mx.nd.array(params[name]) for name in names}
     mx.model.save_checkpoint(str(folder / NAME), 0, symbol, arrays, {})
     return folder / f"{NAME}-symbol.json"
 
 
-def run_mxnet(file: Path, pictures: Sequence[X]) -> list[X]:
+def run_mxnet(file: Path, cases: Sequence[Case]) -> list[X]:
     """Load an export as any MXNet program would, and paint."""
-    block = mx.gluon.SymbolBlock.imports(str(file), ["data"])
+    names = ["data"] if cases[0].mixture is None else ["data", MIXTURE]
+    block = mx.gluon.SymbolBlock.imports(str(file), names)
     # Not given to `imports`, which then warns that it does not know the type of ``data``.
     block.load_parameters(str(file.with_name(f"{NAME}-0000.params")))
-    return [block(mx.nd.array(picture)).asnumpy() for picture in pictures]
+    inputs = [[case.picture, case.mixture][: len(names)] for case in cases]
+    return [block(*map(mx.nd.array, each)).asnumpy() for each in inputs]
 
 
-def _write_onnx(style: Style, file: Path, precision: str, *, for_page: bool = False) -> Path:
+def _write_onnx(subject: Subject, file: Path, precision: str, *, for_page: bool = False) -> Path:
     from neuralart.exporting.to_onnx import graph, operators, runtime
 
     model = graph.onnx_model(
-        exported_symbol(style.specs, every_stage=for_page),
-        style.model.params,
-        {**style.metadata, "precision": precision},
-        size=style.size,
+        exported_symbol(subject.specs, styles=subject.styles, every_stage=for_page),
+        subject.params,
+        {**subject.metadata, "precision": precision},
+        styles=subject.styles,
+        size=subject.size,
         half=precision == "fp16",
-        norms=operators.MeasuredNorms() if for_page else None,
+        norms=operators.MeasuredNorms(subject.norm_channels) if for_page else None,
     )
     file.write_bytes(model.SerializeToString())
     if precision == "int8":
-        photos = [as_picture(photo) for photo in style.calibrate]
-        if style.size is not None:
-            photos = [extended_photo(photo, *style.size) for photo in style.calibrate]
+        photos = [as_picture(photo) for photo in subject.calibrate]
+        if subject.size is not None:
+            photos = [extended_photo(photo, *subject.size) for photo in subject.calibrate]
+        feeds = [_feeds(case) for case in every_style(subject, photos)]
         whole = file.with_suffix(".fp32")
         file.replace(whole)
-        runtime.quantize(whole, file, photos, _next_to_pixels(style.specs))
+        runtime.quantize(whole, file, feeds, _next_to_pixels(subject.specs))
         whole.unlink()
     return file
+
+
+def _feeds(case: Case) -> dict[str, X]:
+    """The inputs of an ONNX model by name."""
+    mixture = {} if case.mixture is None else {MIXTURE: case.mixture}
+    return {"image": case.picture, **mixture}
 
 
 def _next_to_pixels(specs: Sequence[Generator]) -> list[str]:
@@ -75,60 +101,60 @@ def _next_to_pixels(specs: Sequence[Generator]) -> list[str]:
     ]
 
 
-def write_onnx(style: Style, folder: Path, precision: str) -> Path:
+def write_onnx(subject: Subject, folder: Path, precision: str) -> Path:
     """Write one file that also holds the card as metadata."""
-    write_card(style, folder)
-    return _write_onnx(style, folder / f"{NAME}.onnx", precision)
+    write_card(subject, folder)
+    return _write_onnx(subject, folder / f"{NAME}.onnx", precision)
 
 
-def write_ort(style: Style, folder: Path, precision: str) -> Path:
+def write_ort(subject: Subject, folder: Path, precision: str) -> Path:
     """Write ONNX Runtime's own format, for phones, and the list of operators that it needs."""
     from neuralart.exporting.to_onnx.runtime import convert_to_ort
 
-    write_card(style, folder)
-    whole = _write_onnx(style, folder / f"{NAME}.onnx", precision)
+    write_card(subject, folder)
+    whole = _write_onnx(subject, folder / f"{NAME}.onnx", precision)
     convert_to_ort(whole, folder / f"{NAME}.ort")
     whole.unlink()
     return folder / f"{NAME}.ort"
 
 
-def write_web(style: Style, folder: Path, precision: str) -> Path:
+def write_web(subject: Subject, folder: Path, precision: str) -> Path:
     """Write a model for the page.
 
     It outputs every stage. Its statistics are an output and an input, so that large photos can be
     painted in tiles.
     """
     (folder / page.MODELS).mkdir(exist_ok=True)
-    file = folder / page.MODELS / f"{style.name}.onnx"
-    return _write_onnx(style, file, precision, for_page=True)
+    file = folder / page.MODELS / f"{subject.name}.onnx"
+    return _write_onnx(subject, file, precision, for_page=True)
 
 
-def run_onnx(file: Path, pictures: Sequence[X]) -> list[X]:
+def run_onnx(file: Path, cases: Sequence[Case]) -> list[X]:
     """Paint in ONNX Runtime."""
     from neuralart.exporting.to_onnx.runtime import paint
 
-    return [outputs[-1] for outputs in paint(file, pictures)]
+    return [outputs[-1] for outputs in paint(file, [_feeds(case) for case in cases])]
 
 
 @dataclass(frozen=True)
 class Target:
     """A format.
 
-    write     writes a style into a folder and returns the file to run
-    run       paints pictures with that file
+    write     writes a chain's styles into a folder and returns the file to run
+    run       paints pictures with that file, see `Case`
     limits    the largest allowed differences from the chain, by precision, in 0..255 units; the
               first precision is the default
     packages  the packages that it needs besides MXNet
     check     raises if the options cannot be met; called before anything is written
-    finish    completes a folder that all styles share; without it each style has a folder
+    finish    completes a folder that all exported chains share; without it each has a folder
     """
 
-    write: Callable[[Style, Path, str], Path]
-    run: Callable[[Path, Sequence[X]], list[X]]
+    write: Callable[[Subject, Path, str], Path]
+    run: Callable[[Path, Sequence[Case]], list[X]]
     limits: dict[str, Difference]
     packages: tuple[str, ...] = ()
     check: Callable[[ExportConfig], None] = lambda config: None
-    finish: Callable[[Sequence[Style], Path], None] | None = None
+    finish: Callable[[Sequence[Subject], Path], None] | None = None
 
 
 _ONNX = ("onnx", "onnxruntime")

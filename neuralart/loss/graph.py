@@ -1,27 +1,30 @@
-"""The graphs of the perceptual loss: Gram matrices, content, and all terms of one or more photos."""
+"""The graphs of the perceptual loss: Gram matrices, what is kept of photos, and all terms."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from neuralart.engine.door import mx
-from neuralart.loss.layers import STYLE_LAYERS, VggSpec
+from neuralart.loss.layers import VggSpec
 from neuralart.loss.objective import LossWeights
 from neuralart.loss.terms import (
     checkerboard,
+    coarse,
     content_loss,
     gram,
+    layout_loss,
     style_loss,
     total_variation,
 )
-from neuralart.loss.vgg import style_maps, vgg
+from neuralart.loss.vgg import Weights, style_maps, vgg
 
-CONTENT_TARGET = "target_content"
+LAYER_WEIGHTS = "layer_weights"
+"""The parameter with the weights of a style's layers, (styles, style terms)."""
 
 
-def style_target(layer: str) -> str:
-    """The input that takes the style's Gram matrix of a layer."""
-    return f"target_{layer}"
+def gram_name(term: str) -> str:
+    """The parameter with the Gram matrices of all styles, (styles, C, C), that a style term needs."""
+    return f"gram_{term}"
 
 
 def gram_graph(spec: VggSpec) -> Any:
@@ -34,43 +37,68 @@ def gram_graph(spec: VggSpec) -> Any:
 
 
 def content_graph(spec: VggSpec, layer: str) -> Any:
-    """The features of a layer.
+    """What a loss keeps of photos: the features of a layer, and the layout.
 
-    Shape:  x (N, 3, H, W) -> (N, C, h, w)
-    """
-    return vgg(mx.sym.Variable("x"), spec, [layer])[layer]
-
-
-def loss_graph(spec: VggSpec, weights: LossWeights, layer: str, photos: int = 1) -> Any:
-    """The losses of photos, each of its own, against one style and their own contents.
-
-    Shape:  x (photos, 3, H, W), target_content (photos, C, h, w), target_relu1_1 (C, C) and so on
-            -> every term times its weight (photos, terms), in the order of `LossWeights.terms`, and
-            without a gradient; the sums (photos,)
+    Shape:  x (N, 3, H, W) -> (N, C, h, w); (N, 2, H / 16, W / 16)
     """
     x = mx.sym.Variable("x")
-    maps, taps = style_maps(x, spec, [layer])
-    target = mx.sym.Variable(CONTENT_TARGET)
-    grams = [mx.sym.Variable(style_target(each)) for each in STYLE_LAYERS]
-    singles = [_each(array, photos) for array in (*maps, taps[layer], target, x)]
+    return mx.sym.Group([vgg(x, spec, [layer])[layer], coarse(x)])
+
+
+def loss_graph(
+    spec: VggSpec, weights: LossWeights, layer: str, styles: int = 1, photos: int = 1
+) -> Any:
+    """The losses of pictures, each against its own photo and its own style.
+
+    Shape:  x (photos, 3, H, W); style (photos, styles), a one for the style and zeros;
+            content (photos, C, h, w) and layout (photos, 2, H / 16, W / 16) of `content_graph`
+            -> every term times its weight (photos, terms), in the order of `LossWeights.terms` and
+            without a gradient; the totals (photos,)
+    """
+    x, style = mx.sym.Variable("x"), mx.sym.Variable("style")
+    net = Weights()
+    maps, taps = style_maps(x, spec, [layer], weights=net)
+    if weights.two_scales:
+        half = mx.sym.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="avg")
+        maps = [*maps, *style_maps(half, spec, weights=net)[0]]
+    channels = [head or width for head, width in zip(spec.heads, spec.widths, strict=True)]
+    wanted = [
+        _of_style(style, gram_name(term), (styles, width, width))
+        for term, width in zip(weights.style_terms, channels * 2, strict=False)
+    ]
+    layers = mx.sym.Variable(LAYER_WEIGHTS, shape=(styles, len(wanted)))
+    arrays = [*maps, *wanted, mx.sym.dot(style, layers), taps[layer], mx.sym.Variable("content"), x]
+    if weights.layout:
+        arrays += [coarse(x), mx.sym.Variable("layout")]
     rows, totals = [], []
-    for *styles, content, content_target, picture in zip(*singles, strict=True):
-        losses = {
-            f"style_{name}": style_loss(gram(style), wanted)
-            for name, style, wanted in zip(STYLE_LAYERS, styles, grams, strict=True)
-        }
-        losses["content"] = content_loss(content, content_target)
-        losses["tv"] = total_variation(picture)
-        losses["checkerboard"] = checkerboard(picture)
-        weighted = [losses[name] * weight for name, weight in weights.terms().items()]
-        rows.append(mx.sym.concat(*weighted, dim=0))
-        totals.append(mx.sym.add_n(*weighted))
+    for each in zip(*(_split(array, photos) for array in arrays), strict=True):
+        count = len(wanted)
+        grams = [gram(features) for features in each[:count]]
+        row, content, target, picture = each[2 * count : 2 * count + 4]
+        losses = {"content": content_loss(content, target), "tv": total_variation(picture)}
+        if weights.layout:
+            losses["layout"] = layout_loss(*each[2 * count + 4 :])
+        if weights.checkerboard:
+            losses["checkerboard"] = checkerboard(picture)
+        targets = [mx.sym.reshape(table, shape=(-3, 0)) for table in each[count : 2 * count]]
+        distances = mx.sym.concat(*map(style_loss, grams, targets), dim=0)
+        row = mx.sym.reshape(row, shape=(-1,)) * distances
+        others = [losses[name] * weight for name, weight in weights.others().items()]
+        rows.append(mx.sym.concat(row, *others, dim=0))
+        style_sum = mx.sym.sum(row, keepdims=True) * (0.5 if weights.two_scales else 1.0)
+        totals.append(mx.sym.add_n(style_sum, *others))
     return mx.sym.Group(
         [mx.sym.BlockGrad(mx.sym.stack(*rows, axis=0)), mx.sym.concat(*totals, dim=0)]
     )
 
 
-def _each(array: Any, photos: int) -> list[Any]:
+def _of_style(style: Any, name: str, shape: tuple[int, int, int]) -> Any:
+    """The chosen rows of a table, (photos, C, C) of (styles, C, C)."""
+    table = mx.sym.reshape(mx.sym.Variable(name, shape=shape), shape=(0, -1))
+    return mx.sym.reshape(mx.sym.dot(style, table), shape=(-1, *shape[1:]))
+
+
+def _split(array: Any, photos: int) -> list[Any]:
     """(photos, ...) -> one (1, ...) for each photo."""
     if photos == 1:
         return [array]

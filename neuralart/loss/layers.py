@@ -20,6 +20,10 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Gatys et al. 2016, section 2.2; the 2016 example too."""
 
 
+COARSE_PX = 16
+"""The edge of the squares whose means are a picture's layout."""
+
+
 @dataclass(frozen=True)
 class VggSpec:
     """The variant of VGG-19 that a set of weights belongs to.

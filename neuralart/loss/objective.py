@@ -12,7 +12,11 @@ import numpy.typing as npt
 from neuralart.loss.layers import STYLE_LAYERS
 
 Losses = dict[str, float]
-"""The losses of one picture: each term times its weight, ``style`` (all layers) and ``total``."""
+"""The losses of one picture: each term times its weight, and their sums.
+
+``style`` and ``half`` are the sums over the style layers at the picture's size and at half of it;
+``total`` is the loss itself, with the mean of the two.
+"""
 
 TINY_LOSS = 1e-6
 """Added to a loss before its logarithm: a photo may be the style image itself."""
@@ -20,39 +24,52 @@ TINY_LOSS = 1e-6
 PHOTO_STYLE = 70.0
 """The style loss of the photos themselves, with the weights that `balanced_weights` gives."""
 
+UNIFORM = 20.0
+"""The weight of every style layer where it is not set from the style: in measuring."""
+
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The weight of each term in the total loss.
+    """The weight of each term but the style's in the total loss, and the sizes of the style.
 
-    ``style`` is one weight for all layers, or one for each of `STYLE_LAYERS`.
+    two_scales  whether the style counts at half the picture's size too: large shapes, bold strokes
     """
 
-    style: float | tuple[float, ...] = 20.0
     content: float = 2.0
+    layout: float = 0.0
     tv: float = 5.0
     checkerboard: float = 0.0
+    two_scales: bool = False
 
-    def of_layers(self) -> dict[str, float]:
-        """The weight of every style layer by name."""
-        one_each = self.style if isinstance(self.style, tuple) else [self.style] * len(STYLE_LAYERS)
-        return dict(zip(STYLE_LAYERS, one_each, strict=True))
+    @property
+    def style_terms(self) -> tuple[str, ...]:
+        """The style layers at the picture's size, then at half of it."""
+        scales = ("style", "half") if self.two_scales else ("style",)
+        return tuple(f"{scale}_{layer}" for scale in scales for layer in STYLE_LAYERS)
 
-    def terms(self) -> dict[str, float]:
-        """The weight of every term by name, in the order in which a graph puts its losses out."""
-        styles = {f"style_{layer}": weight for layer, weight in self.of_layers().items()}
-        terms = {**styles, "content": self.content, "tv": self.tv}
-        if self.checkerboard:
-            terms["checkerboard"] = self.checkerboard
-        return terms
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """All terms, in the order in which a graph puts its losses out."""
+        return (*self.style_terms, *self.others())
+
+    def others(self) -> dict[str, float]:
+        """The weights of content, total variation, layout and checkerboard; the last two if any."""
+        weights = {"content": self.content, "tv": self.tv}
+        more = {"layout": self.layout, "checkerboard": self.checkerboard}
+        return weights | {name: weight for name, weight in more.items() if weight}
 
 
 def named(terms: Sequence[str], values: npt.NDArray[Any]) -> Losses:
-    """The losses by name, with ``style`` and ``total``; values are in the order of the terms."""
+    """The losses by name, with their sums; values are in the order of the terms."""
     losses = {name: float(value) for name, value in zip(terms, values, strict=True)}
-    losses["style"] = sum(losses[f"style_{layer}"] for layer in STYLE_LAYERS)
-    losses["total"] = float(np.sum(values))
-    return losses
+    sums = {
+        scale: sum(v for k, v in losses.items() if k.startswith(f"{scale}_"))
+        for scale in ("style", "half")
+    }
+    others = sum(v for k, v in losses.items() if not k.startswith(("style_", "half_")))
+    if any(name.startswith("half_") for name in losses):
+        return losses | sums | {"total": (sums["style"] + sums["half"]) / 2 + others}
+    return losses | {"style": sums["style"], "total": sums["style"] + others}
 
 
 def mean_losses(rows: Sequence[Sequence[Losses]]) -> dict[str, Losses]:
@@ -70,8 +87,8 @@ def mean_losses(rows: Sequence[Sequence[Losses]]) -> dict[str, Losses]:
 def balanced_weights(distances: Sequence[Sequence[float]]) -> tuple[float, ...]:
     """Weights with which every style layer counts the same for photos, and all `PHOTO_STYLE`.
 
-    ``distances`` has for each photo the style loss of every layer at weight 1. They differ:
-    those of ``relu5_1`` to a dark style image are five times those of ``relu3_1``.
+    ``distances`` has for each photo the style loss of every layer at weight 1, at one size. They
+    differ: those of ``relu5_1`` to a dark style image are five times those of ``relu3_1``.
     """
     share = PHOTO_STYLE / len(STYLE_LAYERS)
     medians = np.median(distances, axis=0).tolist()

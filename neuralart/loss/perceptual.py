@@ -1,7 +1,7 @@
 """The perceptual loss: how far pictures are from photo and style, and its gradient by their pixels.
 
-Targets are inputs of the graph and VGG's weights are parameters without a gradient, so that only
-the picture gets one and no gradient of a weight is ever computed.
+What a picture is compared with are inputs and parameters of the graph without a gradient, VGG's
+weights too: only the picture gets one, and no gradient of a weight is ever computed.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuralart.engine.contract import Batch, Devices, Executor, Shape
 from neuralart.loss.features.store import Features
 from neuralart.loss.graph import (
-    CONTENT_TARGET,
+    LAYER_WEIGHTS,
     content_graph,
     gram_graph,
+    gram_name,
     loss_graph,
-    style_target,
 )
-from neuralart.loss.layers import CONTENT_LAYER, STYLE_LAYERS
-from neuralart.loss.objective import TINY_LOSS, Losses, LossWeights, named
+from neuralart.loss.layers import CONTENT_LAYER
+from neuralart.loss.objective import TINY_LOSS, UNIFORM, Losses, LossWeights, named
+from neuralart.machine.archive import Arrays
 from neuralart.pictures.pixels import X
 
 
 class Perceptual:
-    """The loss of one style: ``set_style`` once, then content and pictures, photo by photo.
+    """The loss of one or more styles: `set_styles` once, then contents and pictures.
 
     `set_content` and `score` take and give numpy arrays of one photo, on the first device.
     `set_contents` and `score_batch` do the same for photos that are on the devices, and stay there.
@@ -41,114 +43,150 @@ class Perceptual:
     ) -> None:
         self.features = features
         self.devices = devices
-        self.terms = tuple(weights.terms())
-        self._weights = weights
+        self.weights = weights
+        self.terms = weights.terms
         self._content_layer = content_layer
-        self._grams: dict[str, X] = {}
-        self._style_inputs: dict[int, dict[str, Batch]] = {}
-        self._content: Batch = []
+        self._style_params: Arrays = {}
+        self._styles = 0
+        self._content: list[Batch] = []
         self._bound: dict[tuple[str, int, Shape], Executor] = {}
-        self._ones: dict[tuple[int, int], Batch] = {}
+        self._constants: dict[tuple[str, int, int], Batch] = {}
 
-    def set_style(self, x: X) -> None:
-        """Take the Gram matrices of a style image, (1, 3, H, W), as the style to reach."""
+    def set_styles(
+        self, styles: Sequence[Sequence[X]], layer_weights: npt.ArrayLike = UNIFORM
+    ) -> None:
+        """Take the Gram matrices of style images as the styles to reach.
+
+        styles         for each style its image, (1, 3, H, W), and with two scales the image at half
+                       that size too
+        layer_weights  one for all, or (styles, style terms) in the order of the terms
+        """
+        self._styles = len(styles)
+        terms = self.weights.style_terms
+        tables: dict[str, list[X]] = {term: [] for term in terms}
+        for images in styles:
+            grams = [gram for image in images for gram in self._grams_of(image)]
+            for term, gram in zip(terms, grams, strict=True):
+                tables[term].append(gram)
+        self._style_params = {gram_name(term): np.stack(rows) for term, rows in tables.items()}
+        shape = (len(styles), len(terms))
+        self._style_params[LAYER_WEIGHTS] = np.broadcast_to(
+            np.asarray(layer_weights, np.float32), shape
+        )
+        self._bound = {key: bound for key, bound in self._bound.items() if key[0] != "loss"}
+        self._constants.clear()
+
+    def _grams_of(self, image: X) -> list[X]:
         first = self.devices.first()
-        executor = self._bind(first, gram_graph(self.features.spec), {"x": x.shape})
-        grams = executor.forward(x=first.put(x))
-        for layer, gram in zip(STYLE_LAYERS, grams, strict=True):
-            self._grams[style_target(layer)] = first.get(gram)
-        self._style_inputs = {}
+        x = first.put(image)
+        executor = self._executor("grams", x, {}, lambda: gram_graph(self.features.spec))
+        return [first.get(gram) for gram in executor.forward(x=x)]
+
+    def style_distances(self, x: X) -> npt.NDArray[np.float64]:
+        """The style loss of a picture by every layer, at weight 1, without a gradient.
+
+        Shape:   x (1, 3, H, W), H and W even -> (styles, style terms)
+        """
+        pictures = [x]
+        if self.weights.two_scales:
+            height, width = (edge // 2 for edge in x.shape[2:])
+            halves = x[:, :, : 2 * height, : 2 * width].reshape(1, 3, height, 2, width, 2)
+            pictures.append(np.ascontiguousarray(halves.mean(axis=(3, 5))))
+        grams = [gram for picture in pictures for gram in self._grams_of(picture)]
+        columns = []
+        for term, gram in zip(self.weights.style_terms, grams, strict=True):
+            wanted = self._style_params[gram_name(term)].astype(np.float64)
+            difference = np.square(gram - wanted).sum(axis=(1, 2))
+            columns.append(difference / (np.square(wanted).sum(axis=(1, 2)) + 1e-12))
+        return np.stack(columns, axis=1)
+
+    def set_style(self, *images: X, layer_weights: npt.ArrayLike = UNIFORM) -> None:
+        """Take one style; see `set_styles`."""
+        self.set_styles([images], layer_weights)
 
     def set_content(self, x: X) -> None:
-        """Take the features of a photo, (1, 3, H, W), as the content to keep."""
+        """Take a photo, (1, 3, H, W), as the content to keep."""
         self.set_contents(self.devices.first().put(x))
 
     def set_contents(self, x: Batch) -> None:
-        """Take the features of photos, (n, 3, H, W) on each device, as the contents to keep."""
+        """Take photos, (n, 3, H, W) on each device, as the contents to keep."""
         executor = self._executor(
-            "content", x, lambda: content_graph(self.features.spec, self._content_layer)
+            "content", x, {}, lambda: content_graph(self.features.spec, self._content_layer)
         )
-        self._content = executor.forward(x=x)[0]
+        self._content = executor.forward(x=x)
 
-    def score(self, x: X) -> tuple[Losses, X]:
+    def score(self, x: X, style: int = 0) -> tuple[Losses, X]:
         """The losses of a picture, and the gradient of their ``total`` by its pixels.
 
         Shape:   x (1, 3, H, W) -> losses by name; (1, 3, H, W)
-        The names are ``style_relu1_1`` and so on, ``content``, ``tv`` and, if it has a weight,
-        ``checkerboard``, each times its weight; ``style`` is the sum of the style layers and
-        ``total`` of all.
         """
-        rows, d_x = self.score_batch(self.devices.first().put(x))
+        rows, d_x = self.score_batch(self.devices.first().put(x), [style])
         return named(self.terms, self.devices.get(rows)[0]), self.devices.get(d_x)
 
-    def score_batch(self, x: Batch, log_weight: float | None = None) -> tuple[Batch, Batch]:
-        """The losses of pictures and a gradient by their pixels, each of its own photo.
+    def score_batch(
+        self, x: Batch, styles: Sequence[int], log_weight: float | None = None
+    ) -> tuple[Batch, Batch]:
+        """The losses of pictures and a gradient by their pixels, each against its photo and style.
 
         Shape:   (n, 3, H, W) on each device -> (n, terms); (n, 3, H, W)
-        The gradient is that of the total, or with ``log_weight`` that of
-        ``log_weight * log(total + TINY_LOSS)``. Both arrays are valid until the next call.
+        ``styles`` has a number for each photo, device by device. The gradient is that of the total,
+        or with ``log_weight`` that of ``log_weight * log(total + TINY_LOSS)``. Both arrays are valid
+        until the next call.
         """
-        executor = self._scorer(x)
-        rows, totals = executor.forward(x=x, **{CONTENT_TARGET: self._content}, **self._styles(x))
+        inputs = {"content": self._content[0], "style": self.one_hot(x, styles)}
+        if self.weights.layout:
+            inputs["layout"] = self._content[1]
+        executor = self._executor("loss", x, inputs, lambda: self._loss_graph(len(x[0])))
+        rows, totals = executor.forward(x=x, **inputs)
         if log_weight is None:
-            heads = self._one_each(x)
+            heads = self._constant("ones", x, lambda: np.ones(len(x[0]), np.float32))
         else:
             heads = [log_weight / (total + TINY_LOSS) for total in totals]
         executor.backward(None, heads)
         return rows, executor.input_gradient()
 
-    def _styles(self, x: Batch) -> dict[str, Batch]:
-        """The style's Gram matrices on as many devices as the batch has."""
-        if len(x) not in self._style_inputs:
-            devices = self._devices(x)
-            self._style_inputs[len(x)] = {
-                name: devices.put_common(gram) for name, gram in self._grams.items()
-            }
-        return self._style_inputs[len(x)]
+    def one_hot(self, x: Batch, styles: Sequence[int]) -> Batch:
+        """(n, styles) for the photos of each device, a one for the style and zeros."""
+        photos = len(x[0])
+        rows = [
+            self._constant(
+                f"style {' '.join(map(str, chosen))}",
+                x,
+                lambda chosen=chosen: np.eye(self._styles, dtype=np.float32)[list(chosen)],  # type: ignore[misc]
+            )
+            for chosen in (styles[i : i + photos] for i in range(0, len(styles), photos))
+        ]
+        return [row[device] for device, row in enumerate(rows)]
 
-    def _one_each(self, x: Batch) -> Batch:
-        key = (len(x), len(x[0]))
-        if key not in self._ones:
-            self._ones[key] = self._devices(x).put_common(np.ones(len(x[0]), np.float32))
-        return self._ones[key]
+    def _constant(self, name: str, x: Batch, make: Callable[[], X]) -> Batch:
+        """An array that is uploaded to every device of a batch once."""
+        key = (name, len(x), len(x[0]))
+        if key not in self._constants:
+            self._constants[key] = self._devices(x).put_common(make())
+        return self._constants[key]
+
+    def _loss_graph(self, photos: int) -> Any:
+        spec = self.features.spec
+        return loss_graph(spec, self.weights, self._content_layer, self._styles, photos)
 
     def _devices(self, x: Batch) -> Devices:
         return self.devices if len(x) == len(self.devices) else self.devices.first()
 
-    def _scorer(self, x: Batch) -> Executor:
-        targets = {name: gram.shape for name, gram in self._grams.items()}
-        targets[CONTENT_TARGET] = self._content[0].shape
-
-        def graph() -> Any:
-            spec, photos = self.features.spec, len(x[0])
-            return loss_graph(spec, self._weights, self._content_layer, photos)
-
-        return self._executor("loss", x, graph, targets, common=list(self._grams))
-
     def _executor(
-        self,
-        kind: str,
-        x: Batch,
-        graph: Callable[[], Any],
-        targets: dict[str, Shape] | None = None,
-        common: Sequence[str] = (),
+        self, kind: str, x: Batch, targets: dict[str, Batch], graph: Callable[[], Any]
     ) -> Executor:
         key = (kind, len(x), x[0].shape)
         if key not in self._bound:
-            inputs = {"x": x[0].shape, **(targets or {})}
-            self._bound[key] = self._bind(self._devices(x), graph(), inputs, common)
+            inputs = {"x": x[0].shape, **{name: each[0].shape for name, each in targets.items()}}
+            executor = self._devices(x).executor(
+                graph(), inputs, gradients=["x"] if targets else []
+            )
+            executor.set_parameters({**self.features.weights, **self._style_params})
+            self._bound[key] = executor
         return self._bound[key]
 
-    def _bind(
-        self, devices: Devices, graph: Any, inputs: dict[str, Shape], common: Sequence[str] = ()
-    ) -> Executor:
-        gradients = ("x",) if len(inputs) > 1 else ()
-        executor = devices.executor(graph, inputs, gradients=gradients, common=common)
-        executor.set_parameters(self.features.weights)
-        return executor
 
-
-def stage_losses(perceptual: Perceptual, x0: X, xs: Sequence[X]) -> list[Losses]:
-    """The losses of a photo and of its picture after each stage, against the style that was set."""
+def stage_losses(perceptual: Perceptual, x0: X, xs: Sequence[X], style: int = 0) -> list[Losses]:
+    """The losses of a photo and of its picture after each stage, against a style that was set."""
     perceptual.set_content(x0)
-    return [perceptual.score(x)[0] for x in [x0, *xs]]
+    return [perceptual.score(x, style)[0] for x in [x0, *xs]]

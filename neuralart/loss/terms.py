@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from neuralart.engine.door import mx
+from neuralart.loss.layers import COARSE_PX
 
 
 def gram(features: Any) -> Any:
@@ -84,6 +85,40 @@ def checkerboard(x: Any) -> Any:
         stripes = mx.sym.mean(here * 2 - before - after, axis=axis) * (0.25 / 255)
         loss = loss + _mean_square(stripes)
     return loss
+
+
+FLAT = 100.0
+"""The variance of a layout, in levels squared, at which it counts half: flat photos ask little."""
+
+
+def coarse(x: Any) -> Any:
+    """A picture's layout: means of squares, as luminance and as yellow-blue, each around its mean.
+
+    Shape:   (N, 3, H, W) in 0..255 units -> (N, 2, H / 16, W / 16), rounded down
+    Luminance is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), yellow-blue is B - (R + G) / 2.
+    """
+    edge = (COARSE_PX, COARSE_PX)
+    means = mx.sym.Pooling(x, kernel=edge, stride=edge, pool_type="avg")
+    red, green, blue = mx.sym.split(means, num_outputs=3, axis=1)
+    luminance = red * 0.299 + green * 0.587 + blue * 0.114
+    both = mx.sym.concat(luminance, blue - (red + green) * 0.5, dim=1)
+    return mx.sym.broadcast_sub(both, mx.sym.mean(both, axis=(2, 3), keepdims=True))
+
+
+def layout_loss(layout: Any, target: Any) -> Any:
+    """1 - correlation of two layouts, times v / (v + `FLAT`), v the variance of the target.
+
+    Any contrast and palette is allowed; new lights and darks are not.
+
+    Shape:   (1, 2, h, w), (1, 2, h, w) of `coarse` -> (1,), the mean of both channels
+    Source:  ours.
+    """
+    covariance, variance, wanted = (
+        mx.sym.mean(a * b, axis=(2, 3))
+        for a, b in ((layout, target), (layout, layout), (target, target))
+    )
+    correlation = covariance / mx.sym.sqrt(variance * wanted + 1)
+    return mx.sym.mean((1 - correlation) * (wanted / (wanted + FLAT)), axis=1)
 
 
 def _at(axis: int, value: int | None) -> tuple[int | None, ...]:

@@ -27,6 +27,8 @@ class Purpose(IntEnum):
     """Which earlier stage's loss counts in a joint step."""
     WEIGHTS = 6
     """The first weights of a stage."""
+    STYLE = 8
+    """The style that a photo is painted in, of several that are learned."""
     NOISE = 7
     """The picture that ``optimize --start noise`` begins with."""
 

@@ -1,14 +1,16 @@
-"""``neuralart evaluate``: measure a style on photos.
+"""``neuralart evaluate``: measure styles on photos.
 
-Each photo's middle square is painted. Measured are the losses after each stage, the iterations in
-which Adam on the pixels reaches the same total, and artefacts that the losses hardly show.
+Each photo is painted, whole or its middle square. Measured are the losses after each stage, the
+iterations in which Adam on the pixels reaches the same total, and artefacts that the losses hardly
+show.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.chain.model import Model, load_model
+from neuralart.chain.choice import load_choice
+from neuralart.chain.model import Model, Style, StyledChain
 from neuralart.chain.reference import ReferencePainter
 from neuralart.chain.shipped import find_model
+from neuralart.engine.contract import Devices
 from neuralart.engine.devices import open_device
 from neuralart.errors import ConfigError, PhotosError
-from neuralart.loss.features.store import load_features
+from neuralart.loss.features.store import Features, load_features
 from neuralart.loss.objective import Losses, LossWeights, mean_losses
 from neuralart.loss.perceptual import Perceptual, stage_losses
+from neuralart.loss.spots import mean_spots, spots
 from neuralart.machine.files import check_place, write_aside
 from neuralart.machine.terminal import bar
 from neuralart.measuring.artefacts import (
@@ -34,14 +39,26 @@ from neuralart.measuring.artefacts import (
 )
 from neuralart.measuring.descent import adam
 from neuralart.options.measure import EvaluateConfig
-from neuralart.pictures.editing import centre_crop, contact_sheet, resize_shorter_edge
+from neuralart.pictures.editing import (
+    centre_crop,
+    contact_sheet,
+    painted_size,
+    resize,
+    resize_shorter_edge,
+    two_scales,
+)
 from neuralart.pictures.photos.stream import Photos
-from neuralart.pictures.pixels import Image, to_image, to_x
+from neuralart.pictures.pixels import Image, X, to_image, to_x
 from neuralart.pictures.reading import decode_image, read_image
 from neuralart.pictures.writing import check_writable, write_image
 from neuralart.training.run import RunFolder
 
-SHEET_ROWS = 6
+SQUARE_PX = 256  # the default edge of middle squares
+
+# VGG pools four times at half a picture's size, too, and padding by reflection needs 2 pixels then.
+SMALLEST_PX = 64
+
+SHEET_ROWS = 6  # at most, or one for each style
 
 CURVE_EVERY = 10  # iterations between the optimiser's mean total losses in the result
 
@@ -50,16 +67,20 @@ CURVE_EVERY = 10  # iterations between the optimiser's mean total losses in the 
 class Measured:
     """What was measured on one photo.
 
+    size              (height, width)
     losses            of the photo and of each stage's output
     optimiser_totals  the optimiser's total losses, at the start and after each iteration
+    spots             `spots` of the photo and of each stage's output
     checkerboard      `stripe_power` of the photo and of each stage's output
     border            `border_profiles` of each stage
-    pictures          a row of the contact sheet
+    pictures          a row of the contact sheet; only of photos that it shows
     """
 
     file: str
+    size: tuple[int, int]
     losses: list[Losses]
     optimiser_totals: list[float]
+    spots: list[float]
     checkerboard: list[float]
     border: list[npt.NDArray[np.float64]]
     pictures: list[Image]
@@ -72,76 +93,98 @@ class Measured:
 def evaluate(source: str, config: EvaluateConfig) -> dict[str, Any]:
     """Measure a style; write and return means over photos, as plain data.
 
+    With --every-style, ``styles`` has such data of each style by its name.
     Raises NeuralArtError if a file cannot be read, or must not be written; then none is written.
     """
     if config.json is not None:
         check_place(config.json, config.overwrite)
     if config.sheet is not None:
         check_writable(config.sheet, config.overwrite)
+    chain, choice = load_choice(source, config.style)
+    styles = _styles(chain, choice, config)
     found = find_model(source)
-    model = load_model(found)
     record = (RunFolder(found).read_record() or {}) if found.is_dir() else {}
-    options = {**model.card.get("options", {}), **record.get("options", {})}
-    scale = config.style_scale or int(options.get("style_scale", config.size))
-    style_image = resize_shorter_edge(_style_image(model, config.style, options), scale)
-    devices = open_device(config.device)
-    weights = LossWeights(config.style_weight, config.content_weight, config.tv_weight)
-    features = load_features(config.features)
-    perceptual = Perceptual(features, weights, devices, config.content_layer)
-    perceptual.set_style(to_x(style_image))
-    photos = _photos(config, options)
-    available = len(photos.held_out) if config.held_out else photos.count
-    count = min(config.photos or available, available)
-    squares = photos.squares(config.size, held_out=config.held_out, count=count)
-    whole, cut = (ReferencePainter(model.specs, model.params, devices) for _ in range(2))
-    rows = [
-        _measure(name, square, perceptual, whole, cut, config)
-        for name, square in bar(squares, count, "photo")
+    options = [_options(style, record.get("options", {})) for style in styles]
+    images = [
+        _style_image(style, config.style_image, own)
+        for style, own in zip(styles, options, strict=True)
     ]
-    if not rows:
-        raise PhotosError(f"--data {config.data}: none of its files can be measured on")
-    result = {
-        "photos": len(rows),
-        "edge_px": config.size,
-        "features": {"name": features.name, "sha256": features.sha256},
-        "content_layer": config.content_layer,
-        "weights": {
-            "style": config.style_weight, "content": config.content_weight, "tv": config.tv_weight
-        },
-        "style_scale": scale,
-        **_means(rows, style_image, config.iterations),
-    }  # fmt: skip
+    devices, features = open_device(config.device), load_features(config.features)
+    photos = _photos(config, options[0])
+    results, sheet = {}, []
+    for style, own, image in zip(styles, options, images, strict=True):
+        trained_at = max(SMALLEST_PX, int(own.get("style_scale", SQUARE_PX)))
+        scale = config.style_scale or trained_at
+        judge = _Judge(features, devices, resize_shorter_edge(image, scale), scale, config)
+        shown = max(1, SHEET_ROWS // len(styles)) if config.sheet else 0
+        rows = _measure_all(photos, judge, chain.model(style.name), devices, config, shown)
+        results[style.name] = {"style": style.name, **_result(rows, judge, config)}
+        sheet += [row.pictures for row in rows[:shown]]
+        if config.json is not None:
+            results[style.name]["per_photo"] = [_per_photo(row, config.iterations) for row in rows]
+    result = {"styles": results} if config.every_style else results[styles[0].name]
     if config.json is not None:
-        per_photo = [_per_photo(row, config.iterations) for row in rows]
-        text = json.dumps({**result, "per_photo": per_photo}, indent=2) + "\n"
-        write_aside(config.json, text.encode())
+        write_aside(config.json, (json.dumps(result, indent=2) + "\n").encode())
     if config.sheet is not None:
-        write_image(config.sheet, contact_sheet([row.pictures for row in rows[:SHEET_ROWS]]))
+        write_image(config.sheet, _contact_sheet(sheet))
     return result
 
 
-def _style_image(model: Model, style: Path | None, options: dict[str, Any]) -> Image:
-    """The style image: ``style``, the file that training named, or the model's copy.
+def _styles(chain: StyledChain, choice: str | None, config: EvaluateConfig) -> list[Style]:
+    """The styles to measure. Raises ConfigError for an unknown one, a mixture, or contradictions."""
+    if config.every_style:
+        for option in ("style", "style_image"):
+            if getattr(config, option) is not None:
+                name = option.replace("_", "-")
+                raise ConfigError(f"--{name}: names one style; leave it or --every-style away")
+        return list(chain.styles)
+    if not np.count_nonzero(mixture := chain.mixture(choice)) == 1:
+        raise ConfigError(
+            f"--style {choice}: is a mixture, which has no style image; name one style"
+        )
+    return [chain.styles[int(mixture.argmax())]]
+
+
+def _options(style: Style, recorded: dict[str, Any]) -> dict[str, Any]:
+    """The options of a style's training: its card's, or the run's if the run trained it."""
+    options: dict[str, Any] = style.card.get("options", {})
+    names = _as_list(recorded.get("style", []))
+    if isinstance(recorded.get("style"), str) or style.name in {Path(name).stem for name in names}:
+        return {**options, **recorded}
+    return options
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    """The style images in options: a list, or one file in models of one style."""
+    return [value] if isinstance(value, str) else value
+
+
+def _style_image(style: Style, given: Path | None, options: dict[str, Any]) -> Image:
+    """The style image: the file ``given``, the one that training named, or the model's copy.
 
     Raises ConfigError if there is none of them.
     """
-    if style is not None:
-        return read_image(style)
-    trained_on = Path(options.get("style", ""))
-    if trained_on.is_file():
+    if given is not None:
+        return read_image(given)
+    files = [Path(name) for name in _as_list(options.get("style", []))]
+    trained_on = next((file for file in files if len(files) == 1 or file.stem == style.name), None)
+    if trained_on is not None and trained_on.is_file():
         return read_image(trained_on)
-    if model.style_image:
-        return decode_image(model.style_image, "the model's style image")
-    name = trained_on.name or "a picture"
-    raise ConfigError(f"the model does not hold its style image, {name}; name it with --style")
+    if style.style_image:
+        return decode_image(style.style_image, "the model's style image")
+    name = trained_on.name if trained_on else style.name
+    raise ConfigError(
+        f"the model does not hold its style image, {name}; name it with --style-image"
+    )
 
 
 def _photos(config: EvaluateConfig, options: dict[str, Any]) -> Photos:
     """The photos to measure on. With --held-out, they are split as training split them."""
+    smallest = 2 * SMALLEST_PX if config.whole else config.size or SQUARE_PX
     if not config.held_out:
-        return Photos(config.data, config.size, seed=0, holdout=0)
+        return Photos(config.data, smallest, seed=0, holdout=0)
     crop, seed, holdout = (int(options.get(key, 0)) for key in ("crop", "seed", "holdout"))
-    photos = Photos(config.data, crop or config.size, seed, holdout)
+    photos = Photos(config.data, crop or smallest, seed, holdout)
     if not photos.held_out:
         raise PhotosError(
             f"--data {config.data}: training kept no photo out; leave --held-out away"
@@ -149,31 +192,110 @@ def _photos(config: EvaluateConfig, options: dict[str, Any]) -> Photos:
     return photos
 
 
+def _pictures(photos: Photos, config: EvaluateConfig) -> Iterator[tuple[str, Image]]:
+    """Yield (name, what is painted): middle squares, or whole photos."""
+    available = len(photos.held_out) if config.held_out else photos.count
+    count = min(config.photos or available, available)
+    if not config.whole:
+        edge = config.size or SQUARE_PX
+        yield from bar(photos.squares(edge, held_out=config.held_out, count=count), count, "photo")
+        return
+    for name, photo in bar(photos.whole(held_out=config.held_out, count=count), count, "photo"):
+        height, width = photo.shape[:2]
+        if config.size and max(height, width) > config.size:
+            photo = resize(photo, painted_size((height, width), config.size))
+        if min(photo.shape[:2]) >= SMALLEST_PX:
+            yield name, photo
+
+
+class _Judge:
+    """The loss in one style. It keeps the graphs of one picture size at a time."""
+
+    def __init__(
+        self,
+        features: Features,
+        devices: Devices,
+        style_image: Image,
+        style_scale: int,
+        config: EvaluateConfig,
+    ) -> None:
+        self.features = features
+        self.style_image = style_image
+        self.style_scale = style_scale
+        self._devices = devices
+        self._config = config
+        self._size: tuple[int, ...] = ()
+        self._perceptual: Perceptual | None = None
+
+    def at_size_of(self, x: X) -> Perceptual:
+        """The loss, with the style set."""
+        if self._perceptual is None or x.shape != self._size:
+            self._perceptual, self._size = self._new(), x.shape
+        return self._perceptual
+
+    def _new(self) -> Perceptual:
+        config = self._config
+        weights = LossWeights(
+            config.content_weight,
+            config.layout_weight,
+            config.tv_weight,
+            two_scales=not config.one_scale,
+        )
+        images = two_scales(self.style_image, self.style_scale)
+        perceptual = Perceptual(self.features, weights, self._devices, config.content_layer)
+        perceptual.set_style(
+            *images[: 1 if config.one_scale else 2], layer_weights=config.style_weight
+        )
+        return perceptual
+
+
+def _measure_all(
+    photos: Photos,
+    judge: _Judge,
+    model: Model,
+    devices: Devices,
+    config: EvaluateConfig,
+    shown: int,
+) -> list[Measured]:
+    """Measure a style on every photo, and keep the pictures of the first ``shown`` of them."""
+    whole, cut = (ReferencePainter(model.specs, model.params, devices) for _ in range(2))
+    rows: list[Measured] = []
+    for name, picture in _pictures(photos, config):
+        row = _measure(name, picture, judge, whole, cut, config.iterations)
+        rows.append(row if len(rows) < shown else dataclasses.replace(row, pictures=[]))
+    if not rows:
+        raise PhotosError(f"--data {config.data}: none of its files can be measured on")
+    return rows
+
+
 def _measure(
     file: str,
-    square: Image,
-    perceptual: Perceptual,
+    photo: Image,
+    judge: _Judge,
     whole: ReferencePainter,
     cut: ReferencePainter,
-    config: EvaluateConfig,
+    iterations: int,
 ) -> Measured:
-    x0 = to_x(square)
+    x0 = to_x(photo)
+    perceptual = judge.at_size_of(x0)
     statistics = whole.measure(x0)
     xs = whole.paint(x0, statistics)
     losses = stage_losses(perceptual, x0, xs)
-    totals, picture = _optimise(perceptual, x0, losses[-1]["total"], config.iterations)
+    totals, picture = _optimise(perceptual, x0, losses[-1]["total"], iterations)
     return Measured(
         file,
+        (photo.shape[0], photo.shape[1]),
         losses,
         totals,
+        [spots(x0, x) for x in [x0, *xs]],
         [stripe_power(to_x(to_image(x))) for x in [x0, *xs]],
         border_profiles(whole, cut, x0, statistics),
-        [square, *map(to_image, xs), *([picture] if config.iterations else [])],
+        [photo, *map(to_image, xs), *([picture] if iterations else [])],
     )
 
 
 def _optimise(
-    perceptual: Perceptual, x0: Any, total: float, iterations: int
+    perceptual: Perceptual, x0: X, total: float, iterations: int
 ) -> tuple[list[float], Image]:
     """The optimiser's total losses, and its first picture with at most ``total``, or its last."""
     totals: list[float] = []
@@ -186,10 +308,30 @@ def _optimise(
     return totals, picture
 
 
+def _result(rows: Sequence[Measured], judge: _Judge, config: EvaluateConfig) -> dict[str, Any]:
+    """What was measured, and how."""
+    weights = {
+        "style": config.style_weight,
+        "content": config.content_weight,
+        "layout": config.layout_weight,
+        "tv": config.tv_weight,
+    }
+    return {
+        "photos": len(rows),
+        "whole": config.whole,
+        "edge_px": max(max(row.size) for row in rows),
+        "features": {"name": judge.features.name, "sha256": judge.features.sha256},
+        "content_layer": config.content_layer,
+        "weights": weights,
+        "style_scale": judge.style_scale,
+        **_means(rows, judge.style_image, config.iterations),
+    }
+
+
 def _means(rows: Sequence[Measured], style_image: Image, iterations: int) -> dict[str, Any]:
     """Means over photos: the part of the result that was measured."""
     losses = mean_losses([row.losses for row in rows])
-    edge = min(*style_image.shape[:2], rows[0].pictures[0].shape[0])
+    edge = min(*style_image.shape[:2], *rows[0].size)
     # "painting" is the style image's key in the cards of shipped models, too.
     checkerboard = {"painting": stripe_power(to_x(centre_crop(style_image, edge)))}
     for stage, name in enumerate(losses):
@@ -198,6 +340,10 @@ def _means(rows: Sequence[Measured], style_image: Image, iterations: int) -> dic
         "losses": losses,
         "style_left": {
             name: row["style"] / losses["photo"]["style"] for name, row in losses.items()
+        },
+        "spots": {
+            name: mean_spots([row.spots[stage] for row in rows])
+            for stage, name in enumerate(losses)
         },
         "checkerboard": checkerboard,
         "border_error": {
@@ -221,14 +367,30 @@ def _means(rows: Sequence[Measured], style_image: Image, iterations: int) -> dic
 def _per_photo(row: Measured, iterations: int) -> dict[str, Any]:
     """One photo's part of the result."""
     names = ["photo", *(f"x{k}" for k in range(1, len(row.losses)))]
-    result: dict[str, Any] = {"file": row.file, "losses": dict(zip(names, row.losses, strict=True))}
+    result: dict[str, Any] = {
+        "file": row.file,
+        "losses": dict(zip(names, row.losses, strict=True)),
+        "spots": {name: _finite(row.spots[k]) for k, name in enumerate(names)},
+    }
     if iterations:
         result["iterations"] = {name: _finite(row.iterations(k)) for k, name in enumerate(names)}
     return _rounded(result)
 
 
+def _contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
+    """Lay out pictures of several sizes, each at the top left of a place for the largest."""
+    height, width = (max(row[0].shape[axis] for row in rows) for axis in (0, 1))
+
+    def placed(image: Image) -> Image:
+        place = np.full((height, width, 3), 255, np.uint8)
+        place[: image.shape[0], : image.shape[1]] = image
+        return place
+
+    return contact_sheet([[placed(image) for image in row] for row in rows])
+
+
 def _finite(value: float) -> float | None:
-    """None for infinity, which JSON does not have."""
+    """None for infinity and NaN, which JSON does not have."""
     return value if np.isfinite(value) else None
 
 

@@ -26,7 +26,14 @@ from neuralart.machine.terminal import Progress
 from neuralart.measuring.descent import adam, lbfgs
 from neuralart.options.measure import OptimizeConfig
 from neuralart.painting.jobs import same_file
-from neuralart.pictures.editing import luminance, mix, painted_size, resize, resize_shorter_edge
+from neuralart.pictures.editing import (
+    luminance,
+    mix,
+    painted_size,
+    resize,
+    resize_shorter_edge,
+    two_scales,
+)
 from neuralart.pictures.pixels import Image, X, rounded, to_image, to_x
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import check_writable, write_image
@@ -37,8 +44,9 @@ from neuralart.pictures.writing import check_writable, write_image
 # the style's.
 COARSEST_PX = 320
 
-# The VGG pools four times, and padding by reflection needs 2 pixels of what is left.
-SMALLEST_PX = 32
+# The VGG pools four times, and padding by reflection needs 2 pixels then: of the picture, and by
+# default of the picture at half its size.
+SMALLEST_PX, SMALLEST_OF_TWO_SCALES_PX = 32, 64
 
 PREVIEW_EVERY = 10  # iterations
 
@@ -47,13 +55,14 @@ NOISE = 40.0  # standard deviation of the noise to start from, in 0..255 units
 Size = tuple[int, int]
 
 
-def levels(size: Size, iterations: int) -> list[tuple[Size, int]]:
+def levels(size: Size, iterations: int, smallest_px: int = SMALLEST_PX) -> list[tuple[Size, int]]:
     """((height, width), iterations) of each level, from coarse to fine.
 
-    Each level is twice as large as the one before it and has half as many iterations.
+    Each level is twice as large as the one before it and has half as many iterations. No edge of
+    the coarsest is shorter than ``smallest_px``.
     """
     halvings = 0
-    while max(size) / 2**halvings > COARSEST_PX:
+    while max(size) > COARSEST_PX * 2**halvings and min(size) >= smallest_px * 2 ** (halvings + 1):
         halvings += 1
     return [
         (
@@ -91,16 +100,17 @@ class PixelOptimisation:
         photo = read_image(source)
         height, width = photo.shape[:2]
         size = painted_size((height, width), min(config.size, max(height, width)))
-        if min(size) < SMALLEST_PX:
+        self._smallest_px = SMALLEST_PX if config.one_scale else SMALLEST_OF_TWO_SCALES_PX
+        if min(size) < self._smallest_px:
             raise ImageError(
                 f"{source}: {size[1]}x{size[0]} to be painted; "
-                f"the shorter edge needs {SMALLEST_PX} pixels"
+                f"the shorter edge needs {self._smallest_px} pixels"
             )
         self.photo = _sized(photo, size)
         self.style_image = read_image(config.style)
         self.features: Features = load_features(config.features)
         self.devices = open_device(config.device)
-        self.levels = levels(size, config.iterations)
+        self.levels = levels(size, config.iterations, self._smallest_px)
         # To keep the photo's colours, only luminance is optimised: photo and style image are gray.
         self.content = self.photo
         if config.preserve_colors:
@@ -148,12 +158,21 @@ class PixelOptimisation:
     def _perceptual(self, size: Size) -> Perceptual:
         """The loss at a size, with style and content set. The style image shrinks, too."""
         config = self.config
-        weights = LossWeights(config.style_weight, config.content_weight, config.tv_weight)
+        weights = LossWeights(
+            config.content_weight,
+            config.layout_weight,
+            config.tv_weight,
+            config.checkerboard_weight,
+            two_scales=not config.one_scale,
+        )
         perceptual = Perceptual(self.features, weights, self.devices, config.content_layer)
         full = min(self.content.shape[:2])
         scale = (config.style_scale or full) * min(size) / full
-        edge = max(SMALLEST_PX, round(scale))
-        perceptual.set_style(to_x(resize_shorter_edge(self.style_image, edge)))
+        edge = max(self._smallest_px, round(scale))
+        images = two_scales(resize_shorter_edge(self.style_image, edge), edge)
+        perceptual.set_style(
+            *images[: 1 if config.one_scale else 2], layer_weights=config.style_weight
+        )
         perceptual.set_content(to_x(_sized(self.content, size)))
         return perceptual
 

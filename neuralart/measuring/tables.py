@@ -7,18 +7,25 @@ from typing import Any
 
 from neuralart.machine.terminal import number, table
 
-_TERMS = ("style", "content", "tv", "total")
+TERMS = ("style", "half", "content", "layout", "tv", "total")
+"""The sums and terms of a loss that tables show, where they are there."""
 
 
 def evaluation_heading(result: Mapping[str, Any]) -> str:
     """How many photos of which size were measured, and the terms of the total loss."""
     edge = result["edge_px"]
-    text = f"{result['photos']} photos, {edge}x{edge} px"
+    size = f"at most {edge} px" if result.get("whole") else f"{edge}x{edge} px"
+    text = f"{result['photos']} {'whole ' if result.get('whole') else ''}photos, {size}"
     if "weights" in result:
         weights = result["weights"]
-        terms = [f"{weights['style']:g} x style (each of 5 layers)"]
-        terms.append(f"{weights['content']:g} x content ({result['content_layer']})")
-        terms += [f"{weights['tv']:g} x total variation"] if weights["tv"] else []
+        scales = ", mean of two sizes" if "half" in next(iter(result["losses"].values())) else ""
+        names = {
+            "style": f"style (each of 5 layers{scales})",
+            "content": f"content ({result['content_layer']})",
+            "layout": "layout",
+            "tv": "total variation",
+        }
+        terms = [f"{weights[key]:g} x {name}" for key, name in names.items() if weights.get(key)]
         text += f"; total = {' + '.join(terms)}; features {result['features']['name']}"
     return text
 
@@ -37,21 +44,24 @@ def equivalent(result: Mapping[str, Any], name: str) -> str:
 def evaluation_table(result: Mapping[str, Any]) -> str:
     """A table of means over photos: a row for the photos themselves, and one for each stage.
 
-    - the losses
+    - the losses; ``half`` is the style at half the picture's size
     - ``style left``: the style loss relative to the photos' own
     - ``iterations`` in which the optimiser reaches the same total, if they were counted
+    - ``spots``: what the painting puts where the photo is flat, in 0..255 units
     - ``checkerboard``: the power of the finest stripes relative to the style image's own
     - ``border``: the strength of marks along the border, in 0..255 units
     """
     losses = result["losses"]
     start = losses["photo"]["style"]
-    terms = [term for term in _TERMS if any(row[term] for row in losses.values())]
+    terms = [term for term in TERMS if any(row.get(term) for row in losses.values())]
     columns: dict[str, dict[str, str]] = {
-        term: {name: number(row[term]) for name, row in losses.items()} for term in terms
+        term: {name: number(row.get(term)) for name, row in losses.items()} for term in terms
     }
     columns["style left"] = {name: f"{row['style'] / start:.1%}" for name, row in losses.items()}
     if "iterations" in result:
         columns["iterations"] = {name: equivalent(result, name) for name in losses}
+    if "spots" in result:
+        columns["spots"] = {name: number(value) for name, value in result["spots"].items()}
     if "checkerboard" in result:
         stripes = result["checkerboard"]
         own = stripes["painting"]  # the style image's

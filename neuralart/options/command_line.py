@@ -54,6 +54,11 @@ def _option(field: dataclasses.Field[Any], kind: type) -> Callable[[F], F]:
     name = f"--{field.name.replace('_', '-')}"
     required = field.default is dataclasses.MISSING
     shared: dict[str, Any] = {"help": field.metadata["help"], "required": required}
+    if typing.get_origin(kind) is tuple and Path in typing.get_args(kind):
+        path = click.Path(path_type=Path)
+        return click.option(
+            name, multiple=True, type=path, metavar=field.metadata["unit"], **shared
+        )
     if typing.get_origin(kind) is tuple:
         return click.option(
             name,
@@ -138,14 +143,17 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
         if section not in sections or not isinstance(table, dict):
             known = ", ".join(f"[{name}]" for name in sorted(sections))
             raise ConfigError(f"--config {path}: unknown section {section!r}; known are {known}")
-    known_keys = [p.name for p in ctx.command.params if p.name and p.name != "config"]
+    params = {p.name: p for p in ctx.command.params if p.name and p.name != "config"}
+    known_keys = list(params)
     defaults = {}
     for key, value in data.get(ctx.command.name, {}).items():
         if key not in known_keys:
             near = difflib.get_close_matches(key, known_keys, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known_keys)}"
             raise ConfigError(f"--config {path}: unknown key {key!r}{hint}")
-        if isinstance(value, list):
+        if getattr(params[key], "multiple", False):
+            value = value if isinstance(value, list) else [value]
+        elif isinstance(value, list):
             value = ",".join(map(str, value))
         if isinstance(value, dict):
             raise ConfigError(f"--config {path}: {key} is a table, not a value")

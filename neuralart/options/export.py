@@ -25,6 +25,12 @@ class ExportConfig:
         unit="FORMAT,...",
         choices=("mxnet", "onnx", "ort", "web"),
     )
+    style: str | None = option(
+        None,
+        help="Export this style alone, or a mixture as wave=0.7,scream=0.3; by default all styles "
+        "of the model, with their weights as an input.",
+        unit="NAME",
+    )
     precision: str | None = option(
         None,
         help="fp16 halves the file; int8 quarters it and computes in 8 bits. By default fp16 for "

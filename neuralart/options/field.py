@@ -31,7 +31,7 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-MODEL_HELP = "A style: the name of one that ships, a model file, or the folder of a run."
+MODEL_HELP = "A shipped model or style by its name, a model file, or the folder of a run."
 
 FEATURES_HELP = "VGG features of the losses: small, vgg19, random, or a file of weights."
 

@@ -20,6 +20,11 @@ class _LossConfig:
     style_weight: float = option(
         20.0, help="Weight of each style layer.", unit="W", range=(0, None)
     )
+    one_scale: bool = option(
+        False,
+        help="Compare the style at the picture's size alone; by default the mean of that and of "
+        "half the size counts.",
+    )
     content_weight: float = option(2.0, help="Weight of the content.", unit="W", range=(0, None))
     device: str = option("cpu", help=DEVICE_HELP, unit="DEVICE")
     threads: int | None = option(None, help=THREADS_HELP, unit="N", range=(1, 1024))
@@ -57,9 +62,20 @@ class OptimizeConfig(_LossConfig):
         unit="PX",
         range=(32, 8192),
     )
-    content_weight: float = option(0.5, help="Weight of the content.", unit="W", range=(0, None))
+    layout_weight: float = option(
+        8.0,
+        help="Weight of the layout: where the photo is light and dark, yellow and blue.",
+        unit="W",
+        range=(0, None),
+    )
     tv_weight: float = option(
         20.0, help="Weight of the total variation.", unit="W", range=(0, None)
+    )
+    checkerboard_weight: float = option(
+        0.0,
+        help="Weight of the checkerboard: faint stripes with a period of 2 pixels.",
+        unit="W",
+        range=(0, None),
     )
     preserve_colors: bool = option(
         False, help="Keep the photo's colours: only the luminance is painted."
@@ -90,20 +106,33 @@ class EvaluateConfig(_LossConfig):
     photos: int | None = option(
         None, help="Largest number of photos, spread evenly over --data.", unit="N", range=(1, None)
     )
-    size: int = option(
-        256, help="Edge of the middle squares of the photos.", unit="PX", range=(64, 2048)
-    )
-    style: Path | None = option(
+    size: int | None = option(
         None,
-        help="The style image; by default that of the run's options, or the one in the model.",
+        help="Edge of the middle squares of the photos, by default 256; with --whole, the largest "
+        "longer edge of a photo, by default its own.",
+        unit="PX",
+        range=(64, 8192),
+    )
+    whole: bool = option(False, help="Measure on whole photos instead of their middle squares.")
+    style: str | None = option(
+        None,
+        help="The style to measure, of a model that knows several, or a file of one as mine.style; "
+        "by default the first.",
+        unit="STYLE",
+    )
+    every_style: bool = option(False, help="Measure every style of the model.")
+    style_image: Path | None = option(
+        None,
+        help="The style image; by default the file that training read, or the model's copy.",
         unit="PICTURE",
     )
     style_scale: int | None = option(
         None,
         help="Shorter edge of the style image; by default as in the model's training.",
         unit="PX",
-        range=(32, 4096),
+        range=(64, 4096),
     )
+    layout_weight: float = option(1.0, help="Weight of the layout.", unit="W", range=(0, None))
     tv_weight: float = option(
         0.0,
         help="Weight of the total variation in the total loss; training's default is 5.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neuralart.chain.shipped import DEFAULT_MODEL
 from neuralart.options.field import DEVICE_HELP, MODEL_HELP, THREADS_HELP, option
 
 # Files that `stylize` paints frame by frame.
@@ -15,7 +14,17 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 class StylizeConfig:
     """Options of ``neuralart stylize`` and ``neuralart plan``."""
 
-    model: str = option(DEFAULT_MODEL, help=MODEL_HELP, unit="MODEL")
+    model: str | None = option(
+        None,
+        help=f"{MODEL_HELP} By default the shipped model that has --style, or starry-night.",
+        unit="MODEL",
+    )
+    style: str | None = option(
+        None,
+        help="A style of the model, a mixture as wave=0.7,scream=0.3, or a style file as "
+        "mine.style; by default the first.",
+        unit="STYLE",
+    )
     stage: int | None = option(
         None,
         help="Stop after this stage, counted from 1; by default after the last.",

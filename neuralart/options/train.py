@@ -1,11 +1,12 @@
-"""One dataclass for each command: every option's default, unit, range and help, said once.
+"""The options of ``train``, ``launch`` and ``pack``: default, unit, range and help of each.
 
-`neuralart.options` makes command-line options and config-file keys of them.
+`neuralart.options.command_line` makes command-line options and config-file keys of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,29 @@ from neuralart.errors import ConfigError
 from neuralart.loss.layers import CONTENT_LAYER, CONTENT_LAYERS
 from neuralart.options.field import FEATURES_HELP, THREADS_HELP, option
 
-RANDOM_START = "random"  # of train's --start
+RATE, ROWS_RATE = 3e-3, 1e-2  # of all weights, and of scales and shifts alone
+
+RANDOM_START = "random"
+"""The --start that begins with random weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """``neuralart train``."""
+    """Options of ``neuralart train``."""
 
-    style: Path = option(help="The painting whose style is learned.", unit="PICTURE")
+    style: tuple[Path, ...] = option(
+        help="The style image, whose style is learned; repeat it for several styles.",
+        unit="PICTURE",
+    )
     data: Path = option(
-        help="Folder of photos to learn on, read recursively; or a file that `neuralart pack` made of one.",
+        help="Folder of photos to learn from, read recursively, or a file that `neuralart pack` "
+        "made of one.",
         unit="FOLDER|FILE.rec",
     )
     out: Path | None = option(
-        None, help="Folder of the run; by default runs/NAME-OF-THE-STYLE.", unit="FOLDER"
+        None,
+        help="Folder of the run; by default runs/ and the name of the first style image.",
+        unit="FOLDER",
     )
     features: str = option(
         "small",
@@ -37,74 +47,98 @@ class TrainConfig:
         unit="NAME|FILE",
     )
     chain: str = option(
-        "conv,deconv,deconv,conv", help="Kinds of the generators in order.", unit="KIND,KIND,..."
+        "conv-fast,conv-fast,conv-fast,conv-fast",
+        help="Kinds of the chain's generators, in order.",
+        unit="KIND,KIND,...",
     )
     start: str | None = option(
         None,
-        help="Begin with the weights of this model, of the same chain: by default those of a shipped style, "
-        "if one has that chain, since another style learns sooner from them; random: from none.",
+        help="Model of the same chain whose weights to begin with, or random; by default a shipped "
+        "style, if one has that chain.",
         unit="MODEL",
     )
-    share_weights: bool = option(False, help="One generator for all stages, trained all at once.")
+    add_to: str | None = option(
+        None,
+        help="Model to add the style to; its weights and other styles stay as they are.",
+        unit="MODEL",
+    )
+    share_weights: bool = option(
+        False, help="Use one generator for all stages and train them together."
+    )
     coupling: str = option(
         "own",
-        help="What a stage learns from: its own loss (stage by stage), later image gradients added as "
-        "in 2016, or true back-propagation (all stages at once).",
+        help="Gradients that train a stage: of its own loss, stage by stage (own), or of later "
+        "losses, too, as in 2016 (suffix_sum) or by back-propagation (through).",
         choices=("own", "suffix_sum", "through"),
     )
     steps: int = option(
-        400, help="Steps of each stage, of --batch photos.", unit="N", range=(1, None)
+        0,
+        help="Steps of each stage by itself at the beginning, of --batch photos each.",
+        unit="N",
+        range=(0, None),
     )
     minutes: float | None = option(
         None,
-        help="Time for the whole training instead of --steps.",
+        help="Time for the whole training, instead of numbers of steps.",
         unit="MINUTES",
         range=(0.05, None),
     )
     joint_steps: int = option(
-        3000,
-        help="Photos that all stages learn on at the end, through each other.",
+        1000,
+        help="Steps in which all stages learn together.",
         unit="N",
         range=(0, None),
     )
     crop: int = option(
-        192, help="Edge of the squares cut from the photos.", unit="PX", range=(32, 2048)
+        320, help="Edge of the squares cut from the photos.", unit="PX", range=(64, 2048)
     )
     style_scale: int = option(
-        256,
-        help="Shorter edge of the painting: larger gives larger strokes.",
+        400,
+        help="Shorter edge of the style image; larger gives larger strokes.",
         unit="PX",
-        range=(32, 4096),
+        range=(64, 4096),
     )
     style_weight: float | None = option(
         None,
-        help="Weight of each style layer; by default set from the painting, so that each layer counts "
-        "the same and the photos' distances are 70 in all.",
+        help="Weight of each style layer; by default set so that every layer counts the same and "
+        "photos have a style loss of 70, at the photos' size and at half of it.",
         unit="W",
         range=(0, None),
     )
     content_weight: float = option(6.0, help="Weight of the content.", unit="W", range=(0, None))
     content_layer: str = option(
         CONTENT_LAYER,
-        help="Layer of the content: after its ReLU, or before, which keeps more of the photo.",
+        help="VGG layer of the content loss; conv4_2, before the ReLU, keeps more of the photo.",
         choices=CONTENT_LAYERS,
+    )
+    layout_weight: float = option(
+        12.0,
+        help="Weight of the layout: where the photo is light and dark, yellow and blue.",
+        unit="W",
+        range=(0, None),
     )
     tv_weight: float = option(5.0, help="Weight of the total variation.", unit="W", range=(0, None))
     checkerboard_weight: float = option(
         1e5,
-        help="Weight of stripes of 2 pixels, of which those that strided layers leave are less than a level.",
+        help="Weight of the checkerboard: faint stripes with a period of 2 pixels.",
         unit="W",
         range=(0, None),
     )
-    rate: float = option(
-        3e-3, help="Learning rate of Adam at its peak.", unit="RATE", range=(0, None)
+    rate: float | None = option(
+        None,
+        help="Learning rate of Adam at its peak; by default 0.003, and 0.01 with --add-to.",
+        unit="RATE",
+        range=(0, None),
     )
     seed: int = option(
-        0, help="Seed of weights, photo order and crops.", unit="N", range=(0, 2**31 - 1)
+        0,
+        help="Seed of all that is random: weights, order of photos, crops.",
+        unit="N",
+        range=(0, 2**31 - 1),
     )
     holdout: int = option(
         20,
-        help="Photos kept out to measure on; at most a fifth of them.",
+        help="Photos to hold out and measure on, at most a fifth of all.",
         unit="N",
         range=(0, None),
     )
@@ -119,21 +153,21 @@ class TrainConfig:
     )
     batch: int | None = option(
         None,
-        help="Photos of a step, on all devices and machines; by default one on each device.",
+        help="Photos of a step, over all devices and machines; by default two for each device.",
         unit="N",
         range=(1, 4096),
     )
     kvstore: str = option(
         "local",
-        help="Where several devices add up: in memory, on a GPU (device), or over several machines "
-        "(dist_sync, which `neuralart launch` starts).",
+        help="Where gradients of several devices are added: in memory (local), on a GPU (device), "
+        "or on servers (dist_sync, which `neuralart launch` sets).",
         choices=("local", "device", "dist_sync"),
         same_result=True,
     )
     threads: int | None = option(None, help=THREADS_HELP, unit="N", range=(1, 1024))
     dry_run: bool = option(
         False,
-        help="Say what it would cost, as measured on a few steps, and write nothing.",
+        help="Time a few steps, print what the training would cost, and write nothing.",
         same_result=True,
     )
     resume: bool = option(
@@ -143,13 +177,34 @@ class TrainConfig:
     generators: dict[str, Generator] = field(default_factory=dict)
 
     def run_folder(self) -> Path:
-        return self.out or Path("runs") / self.style.stem
+        """--out or its default."""
+        return self.out or Path("runs") / self.style[0].stem
+
+    def peak_rate(self) -> float:
+        """The learning rate at its peak."""
+        if self.rate is not None:
+            return self.rate
+        return ROWS_RATE if self.add_to else RATE
+
+    def style_names(self) -> list[str]:
+        """The names of the styles: those of their files. Raises ConfigError for two of one name."""
+        names = [path.stem for path in self.style]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"--style: two style images are called {name}; rename one")
+            if not re.fullmatch(r"[^\s,=/]+", name):
+                raise ConfigError(
+                    f"--style: {name!r} is no good as a style's name; rename the style image, "
+                    "without spaces, commas and ="
+                )
+        return names
 
     def threads_each(self) -> int | None:
-        """Threads of each device, None for the default; of several CPU devices one. Raises ConfigError for more.
+        """Threads of each device: --threads, None for the default, or 1 on several CPU devices.
 
-        Hazard:  matrix products of two devices at once, with more threads each, wait for each other without end in
-                 the OpenBLAS of MXNet 1.9.1.
+        Raises ConfigError if --threads asks for more on several CPU devices.
+        Hazard:  with more, matrix products of two devices can wait for each other for ever, in the
+                 OpenBLAS of MXNet 1.9.1.
         """
         if not (self.device.startswith("cpu:") and "," in self.device):
             return self.threads
@@ -161,7 +216,7 @@ class TrainConfig:
         return 1
 
     def specs(self) -> list[Generator]:
-        """The specifications of the chain. Raises ConfigError for an unknown kind."""
+        """The specifications of the chain's generators. Raises ConfigError for an unknown kind."""
         known = {**GENERATORS, **self.generators}
         names = [name.strip() for name in self.chain.split(",")]
         for name in names:
@@ -181,41 +236,52 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchConfig:
-    """``neuralart launch``."""
+    """Options of ``neuralart launch``."""
 
     hosts: Path | None = option(
-        None, help="File of machines, a name that ssh knows on each line.", unit="FILE"
+        None, help="File of machines: a name that ssh knows on each line.", unit="FILE"
     )
     workers: int = option(
-        2, help="Processes on this machine, without --hosts.", unit="N", range=(1, 64)
+        2, help="Workers on this machine, without --hosts.", unit="N", range=(1, 64)
     )
     servers: int | None = option(
-        None, help="Processes that add up; by default one on each machine.", unit="N", range=(1, 64)
+        None,
+        help="Servers, which add up gradients; by default one on each machine.",
+        unit="N",
+        range=(1, 64),
     )
     address: str | None = option(
-        None, help="This machine's address as the others see it; by default found.", unit="ADDRESS"
+        None,
+        help="This machine's address as the others see it; by default that of the route to them.",
+        unit="ADDRESS",
     )
     port: int | None = option(
-        None, help="Port of the scheduler here; by default a free one.", unit="N", range=(1, 65535)
+        None,
+        help="Port of the scheduler on this machine; by default a free one.",
+        unit="N",
+        range=(1, 65535),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackConfig:
-    """``neuralart pack``."""
+    """Options of ``neuralart pack``."""
 
     edge: int = option(
         416,
-        help="Shorter edge that larger photos are scaled down to; train uses up to 1.6 times its --crop.",
+        help="Shorter edge that larger photos are scaled down to; train uses up to 1.6 times its "
+        "--crop.",
         unit="PX",
         range=(32, 4096),
     )
     quality: int = option(95, help="Quality of the JPEGs.", unit="Q", range=(1, 100))
     processes: int | None = option(
-        None, help="Processes that pack; by default one for each core.", unit="N", range=(1, 1024)
+        None, help="Number of processes; by default one for each core.", unit="N", range=(1, 1024)
     )
     overwrite: bool = option(False, help="Replace the file if it exists.")
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value

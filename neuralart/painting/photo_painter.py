@@ -1,4 +1,4 @@
-"""From a photo to its painting: statistics from a small copy, then windows that fit in memory."""
+"""Paints whole photos: statistics of a small copy first, then tiles that fit in memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from neuralart.chain.receptive_field import measured_size
 from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.contract import Devices
 from neuralart.machine.archive import Arrays
+from neuralart.machine.files import DATA
 from neuralart.machine.memory import free_memory, parse_memory
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.tiles import BFLOAT16_BYTES, FLOAT_BYTES, Tiling, best_tiling
@@ -15,20 +16,29 @@ from neuralart.pictures.frame import PAINTING_FRAME
 from neuralart.pictures.pixels import Pixels, to_pixels, to_x
 from neuralart.pictures.reading import decode_image
 
-# The ranges of 8 bits are found on so much of the style's own painting: one picture for all photos, of which none is
-# then painted otherwise than in other company. They came out as near to float32 as on ranges of each photo's own.
+# int8 takes its ranges from a copy of the style image with this many pixels. All photos share them,
+# so a painting does not depend on the other photos of a batch. Paintings come as near to float32 as
+# with ranges of each photo's own (docs/benchmarks.md).
 CALIBRATED_PIXELS = 30_000
 
-# Of the memory that is free, this much is taken for painting unless --max-memory says otherwise.
+# Takes the place of the style image where a model has none: a style file has no picture. Paintings
+# then come as near to float32, within 2 dB.
+STAND_IN = DATA / "photos" / "coffee.jpg"
+
+# Share of the free memory that painting takes by default.
 SHARE_OF_MEMORY = 0.5
 
-# And no more than this: of 12 megapixels it makes windows whose overlaps cost the fast chain 6% more computing and the
-# default one 21%, and getting the memory for the whole at once took a virtual machine longer (docs/benchmarks.md).
+# The most memory that painting takes by default. At 12 megapixels the tiles' overlaps then cost the
+# fast chain 6% more computing and the default chain 21%. Getting the memory for the whole photo at
+# once took a virtual machine longer (docs/benchmarks.md).
 DEFAULT_BYTES = 2_000_000_000
 
 
 def memory_limit(max_memory: str | None) -> int:
-    """Bytes for painting: of --max-memory, or half of what is free and `DEFAULT_BYTES` at most. Raises ConfigError."""
+    """Bytes that painting may take: --max-memory, or half of the free ones up to `DEFAULT_BYTES`.
+
+    Raises ConfigError if ``max_memory`` is not an amount of memory.
+    """
     if max_memory is not None:
         return parse_memory(max_memory, "--max-memory")
     free = free_memory()
@@ -36,7 +46,7 @@ def memory_limit(max_memory: str | None) -> int:
 
 
 class PhotoPainter:
-    """A model with everything said that decides how it paints, ready for any number of photos."""
+    """Paints any number of photos with one model, always with the same stages and precision."""
 
     def __init__(
         self,
@@ -49,12 +59,18 @@ class PhotoPainter:
         max_memory: str | None = None,
         precision: str = "float32",
     ) -> None:
-        """With ``share`` under 1 the last of the stages counts that much and the one before it the rest.
+        """Prepare the first ``stages`` stages of a model.
 
-        Raises ConfigError for a wrong ``max_memory``, or a ``precision`` that the chain or device has not.
+        share       the last stage's share of the painting; the rest is the stage before it
+        tile        largest edge of a tile, see `best_tiling`
+        max_memory  as in ``1GB``; by default see `memory_limit`
+        precision   ``float32``, ``bfloat16`` or ``int8``
+
+        Raises ConfigError for a wrong ``max_memory``, or if the chain or the device cannot compute
+        with the ``precision``.
         """
         self._specs = model.specs[:stages]
-        self._painter = ReferencePainter(self._specs, model.params, devices)
+        self._reference = ReferencePainter(self._specs, model.params, devices)
         self._mixes = share < 1
         self._folded = FoldedPainter(
             self._specs, model.params, devices, share=share, precision=precision
@@ -66,14 +82,19 @@ class PhotoPainter:
             self._calibrate(model)
 
     def _calibrate(self, model: Model) -> None:
-        painting = decode_image(model.style_image or model.thumbnail, "the model's painting")
-        height, width = painting.shape[:2]
+        """Find the ranges of int8 on the model's style image, or on `STAND_IN`."""
+        data = model.style_image or model.thumbnail or STAND_IN.read_bytes()
+        image = decode_image(data, "the model's style image")
+        height, width = image.shape[:2]
         scale = min(1.0, (CALIBRATED_PIXELS / (height * width)) ** 0.5)
-        small = resize(painting, (max(1, round(height * scale)), max(1, round(width * scale))))
-        self._folded.calibrate(small, self._painter.measure(to_x(small)))
+        small = resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+        self._folded.calibrate(small, self._reference.measure(to_x(small)))
 
     def tiling(self, height: int, width: int) -> Tiling:
-        """The windows of a photo of this size. Raises ConfigError if the smallest needs too much memory."""
+        """The tiling of a photo of this size.
+
+        Raises ConfigError if even the smallest tile needs too much memory.
+        """
         return best_tiling(
             height,
             width,
@@ -83,42 +104,45 @@ class PhotoPainter:
             number_bytes=self._number_bytes,
         )
 
-    def paints_at_once(self, plan: Tiling) -> bool:
-        """Whether a photo on its own statistics takes one pass: it is measured as it is, and as the one window. That
-        one is in float32 whatever the precision: no other is faster than measuring and painting.
-        Of edges that are no multiples of the strides, a window has more frame than what is measured."""
-        height, width = plan.height, plan.width
-        whole = plan.tile == PAINTING_FRAME.size(height, width)
-        small = self.measured_size(height, width) == (height, width)
-        return whole and small and not self._mixes
+    def paints_at_once(self, tiling: Tiling) -> bool:
+        """Whether a photo can be painted on its own statistics in one pass.
+
+        For that, the photo must be measured at its own size and be one tile with the same frame. (A
+        tile has a thicker frame where an edge is not a multiple of the strides.) The pass is in
+        float32 whatever the precision: it is faster than measuring and then painting in another.
+        """
+        height, width = tiling.height, tiling.width
+        is_one_tile = tiling.tile == PAINTING_FRAME.size(height, width)
+        is_small = self.measured_size(height, width) == (height, width)
+        return is_one_tile and is_small and not self._mixes
 
     def measured_size(self, height: int, width: int) -> tuple[int, int]:
-        """At which the statistics of a photo of this size are measured."""
+        """The (height, width) at which the statistics of a photo of this size are measured."""
         return measured_size(height, width, self._specs)
 
     def measure(self, photo: Pixels) -> Arrays:
-        """The statistics of a photo, of a small copy if it is large.
+        """Measure the norm statistics of a photo, on a small copy if it is large.
 
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> arrays by name
         """
         height, width = photo.shape[:2]
         size = self.measured_size(height, width)
-        return self._painter.measure(
+        return self._reference.measure(
             to_x(photo if size == (height, width) else resize(photo, size))
         )
 
     def paint(self, photo: Pixels, statistics: Arrays | None = None) -> Pixels:
-        """The painting of a photo, on its own statistics unless others are given.
+        """Paint a photo, on its own statistics unless others are given.
 
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same
-        Raises ConfigError if it takes more memory than there may be.
+        Raises ConfigError if it would take more memory than allowed.
         """
         height, width = photo.shape[:2]
-        plan = self.tiling(height, width)
+        tiling = self.tiling(height, width)
         if statistics is None:
-            if self.paints_at_once(plan):
-                return to_pixels(self._painter.paint_at_once(to_x(photo)), photo.dtype)
+            if self.paints_at_once(tiling):
+                return to_pixels(self._reference.paint_at_once(to_x(photo)), photo.dtype)
             statistics = self.measure(photo)
-        if len(plan.rows) * len(plan.columns) > 1:
-            self._painter.release()
-        return self._folded.paint(photo, statistics, plan)
+        if len(tiling.rows) * len(tiling.columns) > 1:
+            self._reference.release()
+        return self._folded.paint(photo, statistics, tiling)

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from neuralart.chain.model import load_model
-from neuralart.chain.shipped import find_model
+from neuralart.chain.choice import load_style
 from neuralart.engine.devices import open_device
 from neuralart.machine.archive import Arrays
 from neuralart.options.paint import StylizeConfig
@@ -25,8 +24,11 @@ class Stylizer:
     """
 
     def __init__(self, config: StylizeConfig) -> None:
-        """Read the model. Raises NeuralArtError if it cannot be read or has no such stage."""
-        model = load_model(find_model(config.model))
+        """Read the model in its style or mixture.
+
+        Raises NeuralArtError if it cannot be read, or has no such style or stage.
+        """
+        model = load_style(config.model, config.style)
         stages = model.check_stage(config.stage)
         self._config = config
         stage, self._share = position(config.strength, stages)

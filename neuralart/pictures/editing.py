@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.pictures.pixels import Image, Pixels, rounded, strips
+from neuralart.pictures.pixels import Image, Pixels, X, rounded, strips, to_x
 
 # Several threads decode photos already, and the other cores compute.
 cv2.setNumThreads(1)
@@ -58,6 +58,12 @@ def resize_shorter_edge(image: Image, edge_px: int) -> Image:
     height, width = image.shape[:2]
     scale = edge_px / min(height, width)
     return resize(image, (max(edge_px, round(height * scale)), max(edge_px, round(width * scale))))
+
+
+def two_scales(image: Image, edge_px: int) -> tuple[X, X]:
+    """The image with that shorter edge, and with half of it, as nets see it: (1, 3, H, W) each."""
+    large, small = (resize_shorter_edge(image, edge) for edge in (edge_px, edge_px // 2))
+    return to_x(large), to_x(small)
 
 
 def centre_crop(image: Image, edge_px: int) -> Image:

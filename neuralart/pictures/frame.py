@@ -2,7 +2,7 @@
 
 Without a frame, the zero padding of the convolutions shows a chain where the picture ends. A chain
 that learns without one, or always in the same one, paints the style's rare parts along the border.
-In a frame of random place it cannot (docs/experiments.md, sections 9 and 10).
+In a frame of random place it cannot (docs/experiments.md, section 4).
 """
 
 from __future__ import annotations

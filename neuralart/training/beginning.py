@@ -1,4 +1,4 @@
-"""What a training begins with: devices, photos, style, features, the loss, and the first weights."""
+"""What a training begins with: devices, photos, styles, features, the loss, and the first weights."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neuralart import __version__
-from neuralart.chain.model import load_model
-from neuralart.chain.params import initial_params
+from neuralart.chain.model import StyledChain, load_chain
+from neuralart.chain.params import initial_params, is_row
 from neuralart.chain.shipped import DEFAULT_MODEL, find_model, shipped
 from neuralart.chain.specs import Generator
 from neuralart.engine.contract import Devices
 from neuralart.engine.devices import open_devices
-from neuralart.errors import ConfigError
+from neuralart.errors import ConfigError, ImageError
 from neuralart.loss.features.store import Features, load_features
-from neuralart.loss.layers import STYLE_LAYERS
 from neuralart.loss.objective import LossWeights, balanced_weights
 from neuralart.loss.perceptual import Perceptual
 from neuralart.machine.archive import Arrays
 from neuralart.options.train import RANDOM_START, TrainConfig
-from neuralart.pictures.editing import resize_shorter_edge
+from neuralart.pictures.editing import resize_shorter_edge, two_scales
 from neuralart.pictures.photos.stream import Photos
-from neuralart.pictures.pixels import Image, X, to_x
+from neuralart.pictures.pixels import Image, to_x
 from neuralart.pictures.reading import read_image
 from neuralart.training.run import Checkpoint, RunFolder
 from neuralart.training.schedule import Phase
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 
 BALANCED_ON = 16  # photos
 
+SMALLEST_STYLE_PX = 64  # half of it is the least that VGG-19 takes
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -44,9 +48,11 @@ class Setup:
 
     batch         photos of a step, on all devices and machines
     places        which of them are this worker's
-    params        the first weights
+    params        the first weights; scales and shifts have a row for each style that is learned
+    added_to      the chain that the style is added to, if it is
     start_sha256  the checksum of the model that they are from, or nothing
-    style_image   (H, W, 3), as large as its style is learned
+    styles        the names of the styles that are learned
+    style_images  (H, W, 3) each, as large as their styles are learned
     """
 
     config: TrainConfig
@@ -57,18 +63,20 @@ class Setup:
     batch: int
     places: range
     params: Arrays
+    added_to: StyledChain | None
     start_sha256: str
-    style_image: Image
+    styles: list[str]
+    style_images: list[Image]
     features: Features
     photos: Photos
-    weights: LossWeights
+    layer_weights: tuple[tuple[float, ...], ...]
     perceptual: Perceptual
 
     def inputs(self) -> dict[str, Any]:
         """What was read, as checksums: a run that goes on must have read the same."""
         return {
             "version": __version__,
-            "style_sha256": hashlib.sha256(self.config.style.read_bytes()).hexdigest(),
+            "style_sha256": [_sha256(path.read_bytes()) for path in self.config.style],
             "features_sha256": self.features.sha256,
             "start_sha256": self.start_sha256,
             "photos": self.photos.count,
@@ -84,6 +92,8 @@ class Setup:
             phase.trained,
             self.config.crop,
             self.devices,
+            styles=len(self.styles),
+            rows_alone=self.added_to is not None,
             coupling=phase.coupling,
             share_weights=self.config.share_weights,
             photos=self._photos_at_once(),
@@ -111,60 +121,131 @@ def set_up(config: TrainConfig) -> Setup:
         raise ConfigError(
             "--resume goes on with a run and --overwrite replaces it; give one of them"
         )
+    if not (config.steps or config.joint_steps):
+        raise ConfigError("--steps 0 and --joint-steps 0: nothing would be learned; raise one")
+    styles = config.style_names()
     given, config = config, with_start(config)
-    specs = config.specs()
+    added_to = _chain_to_add_to(config, styles) if config.add_to else None
+    specs = list(added_to.specs) if added_to else config.specs()
     folder = config.run_folder()
     RunFolder(folder).check_free(resume=config.resume, overwrite=config.overwrite)
     devices = open_devices(config.device)
     cluster = Cluster(config.kvstore, len(devices))
-    if cluster.leads and config.start not in (given.start, RANDOM_START):
+    if cluster.leads and not added_to and config.start not in (given.start, RANDOM_START):
         log.warning("note: begins with the weights of %s (--start)", config.start)
     run = RunFolder(own_folder(folder, cluster))
     batch, places = batch_places(config, cluster, len(devices))
-    params, start_sha256 = first_params(config, specs)
-    style_image = resize_shorter_edge(read_image(config.style), config.style_scale)
+    start = added_to or _start(config, specs)
+    if start is None:
+        count, shared = len(styles), config.share_weights
+        params = initial_params(specs, config.seed, styles=count, share_weights=shared)
+    else:
+        params = first_params(start, styles)
+    images = [_style_image(path, config.style_scale) for path in config.style]
     features = load_features(config.features)
     photos = Photos(config.data, config.crop, config.seed, config.holdout, batch)
-    weights = loss_weights(config, features, to_x(style_image), photos, devices)
+    weights = LossWeights(
+        config.content_weight,
+        config.layout_weight,
+        config.tv_weight,
+        config.checkerboard_weight,
+        two_scales=True,
+    )
     perceptual = Perceptual(features, weights, devices, config.content_layer)
-    perceptual.set_style(to_x(style_image))
+    pyramids = [two_scales(image, config.style_scale) for image in images]
+    perceptual.set_styles(pyramids)
+    layer_weights = _layer_weights(config, perceptual, photos)
+    perceptual.set_styles(pyramids, layer_weights)
     return Setup(
-        config, specs, devices, cluster, run, batch, places, params, start_sha256,
-        style_image, features, photos, weights, perceptual,
+        config, specs, devices, cluster, run, batch, places, params, added_to,
+        "" if start is None else start.checksum, styles, images, features, photos,
+        layer_weights, perceptual,
     )  # fmt: skip
 
 
-def with_start(config: TrainConfig) -> TrainConfig:
-    """Name the shipped style to begin with, where none is named: the default one, or another one of
-    the same chain.
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
-    A new style learns sooner from any trained one than from random weights (docs/experiments.md,
-    section 5).
+
+def _style_image(path: Path, scale_px: int) -> Image:
+    """A style image as large as its style is learned.
+
+    Raises ImageError if it cannot be read, or is too small to be looked at in two sizes.
     """
-    if config.start is not None:
+    image = read_image(path)
+    height, width = image.shape[:2]
+    if min(height, width) < SMALLEST_STYLE_PX:
+        raise ImageError(
+            f"{path}: {width}x{height} is too small for a style; its shorter edge needs "
+            f"{SMALLEST_STYLE_PX} pixels"
+        )
+    return resize_shorter_edge(image, scale_px)
+
+
+def with_start(config: TrainConfig) -> TrainConfig:
+    """Name the shipped chain to begin with, where none is named: the first of the same generators.
+
+    A new style learns sooner from chains that know others than from random weights
+    (docs/experiments.md).
+    """
+    if config.start is not None or config.add_to is not None:
         return config
     specs = config.specs()
-    styles = sorted(shipped(), key=lambda name: name != DEFAULT_MODEL)
-    same = (name for name in styles if _alike(load_model(find_model(name)).specs, specs))
+    names = sorted(shipped(), key=lambda name: name != DEFAULT_MODEL)
+    same = (name for name in names if _alike(load_chain(find_model(name)).specs, specs))
     start = RANDOM_START if config.share_weights else next(same, RANDOM_START)
     return dataclasses.replace(config, start=start)
 
 
-def first_params(config: TrainConfig, specs: Sequence[Generator]) -> tuple[Arrays, str]:
-    """Random weights, or those of --start and their checksum.
-
-    Raises ConfigError if the generators of --start are others.
-    """
+def _start(config: TrainConfig, specs: Sequence[Generator]) -> StyledChain | None:
+    """The chain of --start, None for random weights. Raises ConfigError if its generators differ."""
     if config.start in (None, RANDOM_START):
-        return initial_params(specs, config.seed, share_weights=config.share_weights), ""
-    model = load_model(find_model(config.start))
-    weights = b"".join(model.params[name].tobytes() for name in sorted(model.params))
-    if config.share_weights or not _alike(model.specs, specs):
+        return None
+    chain = load_chain(find_model(config.start))
+    if config.share_weights or not _alike(chain.specs, specs):
         raise ConfigError(
             f"--start {config.start}: its generators are not the ones to train "
             f"({config.chain}{', shared' if config.share_weights else ''}); use --start {RANDOM_START}"
         )
-    return dict(model.params), hashlib.sha256(weights).hexdigest()
+    return chain
+
+
+def _chain_to_add_to(config: TrainConfig, styles: Sequence[str]) -> StyledChain:
+    """The chain of --add-to. Raises ConfigError if the style cannot be added to it."""
+    assert config.add_to is not None
+    chain = load_chain(find_model(config.add_to))
+    if len(styles) > 1:
+        raise ConfigError("--add-to: adds one style; name one --style, or train without --add-to")
+    if config.start is not None or config.share_weights or config.coupling != "own":
+        raise ConfigError(
+            "--add-to: takes the weights and generators of its model; leave --start, "
+            "--share-weights and --coupling out"
+        )
+    if styles[0] in chain.names:
+        raise ConfigError(
+            f"--add-to {config.add_to}: has a style called {styles[0]} already; rename the style image"
+        )
+    options = chain.styles[0].card.get("options", {})
+    if not options.get("layout_weight"):
+        raise ConfigError(
+            f"--add-to {config.add_to}: was trained on another objective, without a layout loss; "
+            "train all weights from it with --start"
+        )
+    return chain
+
+
+def first_params(chain: StyledChain, styles: Sequence[str]) -> Arrays:
+    """The parameters of a chain with a row for each style: its own if the chain knows it, else the
+    mean of all that it knows, which shows none of them.
+    """
+    params: Arrays = {}
+    for name, array in chain.params.items():
+        if is_row(name):
+            known = dict(zip(chain.names, array, strict=True))
+            mean = array.mean(axis=0)
+            array = np.stack([known.get(style, mean) for style in styles])
+        params[name] = array
+    return params
 
 
 def _alike(some: Sequence[Generator], others: Sequence[Generator]) -> bool:
@@ -172,19 +253,16 @@ def _alike(some: Sequence[Generator], others: Sequence[Generator]) -> bool:
     return [spec.layers for spec in some] == [spec.layers for spec in others]
 
 
-def loss_weights(
-    config: TrainConfig, features: Features, style_x: X, photos: Photos, devices: Devices
-) -> LossWeights:
-    """The weights of the options; those of the style layers are measured where none is given."""
-    style: float | tuple[float, ...] | None = config.style_weight
-    if style is None:
-        loss = Perceptual(features, LossWeights(1, 0, 0), devices.first())
-        loss.set_style(style_x)
-        rows = []
-        for square in (photos.held_out or photos.samples)[:BALANCED_ON]:
-            x0 = to_x(square)
-            loss.set_content(x0)
-            losses, _ = loss.score(x0)
-            rows.append([losses[f"style_{layer}"] for layer in STYLE_LAYERS])
-        style = balanced_weights(rows)
-    return LossWeights(style, config.content_weight, config.tv_weight, config.checkerboard_weight)
+def _layer_weights(
+    config: TrainConfig, perceptual: Perceptual, photos: Photos
+) -> tuple[tuple[float, ...], ...]:
+    """The weight of every style term, for each style: that of the options, or as measured."""
+    terms = perceptual.weights.style_terms
+    if config.style_weight is not None:
+        return ((config.style_weight,) * len(terms),) * len(config.style)
+    squares = (photos.held_out or photos.samples)[:BALANCED_ON]
+    distances = np.stack([perceptual.style_distances(to_x(square)) for square in squares], axis=1)
+    size = len(terms) // 2
+    return tuple(
+        (*balanced_weights(rows[:, :size]), *balanced_weights(rows[:, size:])) for rows in distances
+    )

@@ -33,11 +33,12 @@ def seconds_per_step(setup: Setup, phases: Sequence[Phase]) -> dict[str, float]:
 def _time(setup: Setup, phase: Phase, photos: Any) -> float:
     chain = setup.chain(phase, Checkpoint(State(), setup.params, {}))
     scored = scored_stages(phase, setup.config.seed, 0)
-    batch_gradients(setup.perceptual, chain, photos, scored)  # the first one sets up memory
+    styles = [0] * len(photos)
+    batch_gradients(setup.perceptual, chain, photos, styles, scored)  # the first one sets up memory
     seconds = []
     for _ in range(TIMED_STEPS):
         begin = time.perf_counter()
-        batch_gradients(setup.perceptual, chain, photos, scored)
+        batch_gradients(setup.perceptual, chain, photos, styles, scored)
         if setup.cluster.workers == 1:  # others are not timing
             chain.update(0.0)
         setup.devices.settle()
@@ -50,17 +51,24 @@ def planned_steps(setup: Setup) -> tuple[int, int]:
     config = setup.config
     if config.minutes is None:
         return config.steps, config.joint_steps
-    phases = phases_of(config, steps=1, joint_steps=min(1, config.joint_steps))
+    phases = _one_step_each(setup)
     return steps_in(config.minutes, seconds_per_step(setup, phases))
+
+
+def _one_step_each(setup: Setup) -> list[Phase]:
+    config = setup.config
+    steps, joint_steps = min(1, config.steps), min(1, config.joint_steps)
+    return phases_of(config, steps, joint_steps, len(setup.specs))
 
 
 def steps_in(minutes: float, seconds: Mapping[str, float]) -> tuple[int, int]:
     """Steps of each stage, and of all together, that fit; ``seconds`` are those of a step by phase."""
     budget = minutes * 60 * TRAINING_SHARE
-    each = budget / sum(value for name, value in seconds.items() if name != JOINT)
-    if JOINT not in seconds:
-        return max(1, int(each)), 0
-    return max(1, int(each * (1 - JOINT_SHARE))), max(1, int(budget * JOINT_SHARE / seconds[JOINT]))
+    stages = sum(value for name, value in seconds.items() if name != JOINT)
+    joint = seconds.get(JOINT)
+    share = 0.0 if joint is None else JOINT_SHARE if stages else 1.0
+    steps = max(1, int(budget * (1 - share) / stages)) if stages else 0
+    return steps, 0 if joint is None else max(1, int(budget * share / joint))
 
 
 def cost(config: TrainConfig) -> Iterator[str]:
@@ -71,11 +79,11 @@ def cost(config: TrainConfig) -> Iterator[str]:
     if config.kvstore == "dist_sync":
         raise ConfigError("--dry-run: measures one process; leave --kvstore dist_sync out")
     setup = set_up(config)
-    joint_steps = min(1, config.joint_steps) if config.minutes else config.joint_steps
-    phases = phases_of(config, config.steps, joint_steps)
-    seconds = seconds_per_step(setup, phases)
+    seconds = seconds_per_step(setup, _one_step_each(setup))
+    steps = config.steps, config.joint_steps
     if config.minutes is not None:
-        phases = phases_of(config, *steps_in(config.minutes, seconds))
+        steps = steps_in(config.minutes, seconds)
+    phases = phases_of(config, *steps, len(setup.specs))
     for name, value in setup.config.result_options().items():
         if name != "generators":
             yield f"{name:18} {value}"

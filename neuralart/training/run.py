@@ -1,10 +1,12 @@
-"""A training run on disk: where it stands, to the bit, so that it goes on as if never stopped.
+"""The folder of a training run. A resumed run ends with the same bits as one that never stopped.
 
-RUN/config.json           the options that decide the result, and checksums of what was read
-RUN/checkpoints/*.zip     parameters, Adam's moments, and `State`; the newest two
-RUN/metrics.jsonl         losses now and then        RUN/samples/*.png   contact sheets
-RUN/skipped.txt           photos not learned on      RUN/evaluation.json held-out losses
-RUN/model.neuralart       the trained style
+RUN/config.json         the options that decide the result, and checksums of what was read
+RUN/checkpoints/*.zip   parameters, Adam's moments, and `State`; the newest two
+RUN/metrics.jsonl       losses every few steps
+RUN/samples/*.png       contact sheets
+RUN/skipped.txt         photos that were skipped, and why
+RUN/evaluation.json     held-out losses
+RUN/model.neuralart     the trained style
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from neuralart.machine.files import PART, write_aside
 
 FORMAT = 1
 
-KEPT = 2
+KEPT = 2  # checkpoints
 
-# Not config.json, which is replaced last: a folder that has it is a run.
+# Files to delete before a new run. config.json is replaced last: it marks a folder as a run.
 _FILES = ("metrics.jsonl", "skipped.txt", "evaluation.json", MODEL_NAME)
 
 _FOLDERS = ("checkpoints", "samples")
@@ -35,12 +37,12 @@ _FOLDERS = ("checkpoints", "samples")
 class State:
     """Where a run stands.
 
-    phase, step     the phase and how many of its steps are done
-    position        of the stream of photos
-    rate_scale      what roll-backs have left of the learning rate
-    rollbacks       how many there were
-    metrics_bytes   how long metrics.jsonl was
-    seconds         spent on training so far
+    phase, step     the phase's index, and how many of its steps are done
+    position        batches taken from the stream of photos
+    rate_scale      factor of the learning rate; each roll-back halves it
+    rollbacks       number of roll-backs
+    metrics_bytes   length of metrics.jsonl
+    seconds         training time so far
     """
 
     phase: int = 0
@@ -54,7 +56,7 @@ class State:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at one step: where it stands, its parameters, and Adam's moments by name."""
+    """A run at one step: its state, and parameters and Adam's moments by name."""
 
     state: State
     params: Arrays
@@ -75,7 +77,10 @@ class RunFolder:
         self._checkpoints = path / "checkpoints"
 
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
-        """Raise OutputError if something is in the way that we were not told to go on with or replace."""
+        """Raise OutputError if ``path`` is a file, or a folder that must not be written to.
+
+        A folder with a run needs ``resume`` or ``overwrite``; one with other files is refused.
+        """
         if not self.path.exists():
             return
         if not self.path.is_dir():
@@ -87,11 +92,15 @@ class RunFolder:
             raise OutputError(f"--out {self.path}: holds other files; name a new folder")
         if not overwrite:
             raise OutputError(
-                f"--out {self.path}: holds a run; add --resume to go on with it or --overwrite to replace it"
+                f"--out {self.path}: holds a run; "
+                "add --resume to go on with it or --overwrite to replace it"
             )
 
     def create(self, record: dict[str, Any]) -> None:
-        """Make the folder, without what an earlier run left in it, and write config.json."""
+        """Make the folder, delete what an earlier run left in it, and write config.json.
+
+        Raises OutputError if it cannot be written.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in _FOLDERS:
@@ -106,7 +115,10 @@ class RunFolder:
         write_aside(path, (json.dumps(data, indent=2) + "\n").encode())
 
     def read_record(self) -> dict[str, Any] | None:
-        """What config.json holds, or None where there is no run yet."""
+        """Read config.json; None if there is no run yet.
+
+        Raises RunError if the file is damaged or of another version.
+        """
         try:
             record = json.loads(self._config.read_text())
         except FileNotFoundError:
@@ -133,9 +145,9 @@ class RunFolder:
             old.unlink(missing_ok=True)
 
     def load(self) -> Checkpoint | None:
-        """The newest whole checkpoint, or None if there is none.
+        """Read the newest undamaged checkpoint; None if there are no checkpoints.
 
-        Raises RunError if there are checkpoints and all are damaged.
+        Raises RunError if all are damaged.
         """
         checkpoints = self._list()
         for path in reversed(checkpoints):
@@ -155,7 +167,7 @@ class RunFolder:
         return None
 
     def portable(self) -> dict[str, bytes]:
-        """The files, by their paths in the run, that another machine needs to go on with it."""
+        """The files that another machine needs to resume the run, by their paths in it."""
         files = [self._config, *self._list()]
         return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in files}
 
@@ -164,7 +176,10 @@ class RunFolder:
 
 
 def check_same(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
-    """Raise RunError if a run that is to go on began with other options or inputs."""
+    """Raise RunError if a resumed run began with other options or inputs.
+
+    ``what`` names them in the message.
+    """
     changed = differences(now, then)
     if changed:
         raise RunError(
@@ -175,11 +190,11 @@ def check_same(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """The keys under which they have other values."""
+    """The keys whose values differ, in order."""
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
 
 
 def short(value: Any) -> str:
-    """A value for a message."""
+    """A value for a message, in at most 40 characters."""
     text = str(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neuralart.machine.seeds import Purpose, random_numbers
@@ -10,11 +11,11 @@ from neuralart.options.train import TrainConfig
 
 EARLIER = 0.3  # the weight of an earlier stage's loss in the joint steps; the last one's is 1
 
-WARM_UP = 20  # steps in which the learning rate rises from nothing
+WARM_UP = 30  # steps in which the learning rate rises from nothing
 
-FINAL_RATE = 0.01  # of the peak, where the cosine ends
+FINAL_RATE = 0.02  # of the peak, where the cosine ends
 
-JOINT_RATE = 0.6  # of the peak, in the joint steps: the stages are good by then
+JOINT_RATE = 0.6  # of the peak, in joint steps after stages by themselves, which are good by then
 
 JOINT = "joint"
 
@@ -30,21 +31,21 @@ class Phase:
     rate: float
 
     def rate_at(self, step: int) -> float:
-        """The learning rate: a short rise, then a cosine down to a hundredth (Loshchilov and Hutter 2016)."""
+        """The learning rate: a short rise, then a cosine down to `FINAL_RATE` (Loshchilov and Hutter 2016)."""
         rise = min(1.0, (step + 1) / WARM_UP)
         fall = 0.5 + 0.5 * math.cos(math.pi * step / self.steps)
         return self.rate * rise * (FINAL_RATE + (1 - FINAL_RATE) * fall)
 
 
-def phases_of(config: TrainConfig, steps: int, joint_steps: int) -> list[Phase]:
-    """The phases of a run with this many steps for each stage, and of all together at the end."""
-    stages = range(len(config.specs()))
+def phases_of(config: TrainConfig, steps: int, joint_steps: int, stages: int) -> list[Phase]:
+    """The phases of a run: steps of each stage by itself, then of all together."""
+    everyone, rate = tuple(range(stages)), config.peak_rate()
     if config.coupling != "own" or config.share_weights:
-        return [Phase("all stages", tuple(stages), config.coupling, steps, config.rate)]
-    phases = [Phase(f"stage {k + 1}", (k,), "own", steps, config.rate) for k in stages]
-    if joint_steps and len(stages) > 1:
-        rate = config.rate * JOINT_RATE
-        phases.append(Phase(JOINT, tuple(stages), "through", joint_steps, rate))
+        return [Phase("all stages", everyone, config.coupling, max(1, steps or joint_steps), rate)]
+    phases = [Phase(f"stage {k + 1}", (k,), "own", steps, rate) for k in everyone if steps]
+    if joint_steps and (stages > 1 or not phases):
+        rate *= JOINT_RATE if phases else 1
+        phases.append(Phase(JOINT, everyone, "through", joint_steps, rate))
     return phases
 
 
@@ -55,8 +56,16 @@ def scored_stages(phase: Phase, seed: int, step: int) -> dict[int, float]:
     than a generator, and that one keeps the earlier stages paintings (deep supervision, Lee et al.
     2015).
     """
-    if phase.name != JOINT:
+    if phase.name != JOINT or len(phase.trained) == 1:
         return dict.fromkeys(phase.trained, 1.0)
     *earlier, last = phase.trained
     rng = random_numbers(seed, Purpose.SCORED, step)
     return {int(rng.choice(earlier)): EARLIER, last: 1.0}
+
+
+def drawn_styles(styles: int, seed: int, position: int, places: Sequence[int]) -> list[int]:
+    """The style of each photo of a batch, drawn at random; the same for a seed on every machine."""
+    return [
+        int(random_numbers(seed, Purpose.STYLE, position, place).integers(styles))
+        for place in places
+    ]

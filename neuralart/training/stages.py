@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from neuralart.chain.graph import training_graph
+from neuralart.chain.params import is_row
 from neuralart.chain.specs import Generator, prefix
 from neuralart.engine.contract import Batch, Devices, Executor
 from neuralart.machine.archive import Arrays
@@ -52,7 +53,8 @@ class Chain:
 
     A `Batch` has ``photos`` of each device, (photos, 3, edge, edge), each normalised by statistics
     of its own. Inside, a photo stands in a ``frame``, which may be set to another one as large
-    before `forward`. Parameters go in and out as arrays by name (``g0_conv0_weight``). With
+    before `forward`. Parameters go in and out as arrays by name (``g0_conv0_weight``); scales and
+    shifts are (styles, C), and with ``rows_alone`` only they learn. With
     ``share_weights`` all stages are one generator that paints again and again, under ``g0_``.
 
     A step is one or more times `forward` and `backward`, then `update`; ``batch`` says of how many
@@ -68,6 +70,8 @@ class Chain:
         edge_px: int,
         devices: Devices,
         *,
+        styles: int = 1,
+        rows_alone: bool = False,
         coupling: str = "own",
         share_weights: bool = False,
         photos: int = 1,
@@ -89,14 +93,18 @@ class Chain:
         self.stages: list[Executor] = []
         for k, spec in enumerate(specs[: self.trained[-1] + 1]):
             name = prefix(0 if share_weights else k)
-            symbol = training_graph(spec, name, photos)
+            symbol = training_graph(spec, name, styles, photos)
             # A frozen stage is bound for training too: its norms use the statistics of its input.
-            gradients = [each for each in symbol.list_arguments() if each != "x"]
+            gradients = [
+                each
+                for each in symbol.list_arguments()
+                if each not in ("x", "style") and (is_row(each) or not rows_alone)
+            ]
             if coupling == "through" and k > self.trained[0]:
                 gradients.append("x")
             executor = devices.executor(
                 symbol,
-                {"x": self._shape},
+                {"x": self._shape, "style": (photos, styles)},
                 gradients=gradients,
                 accumulate=batch > at_once,
             )
@@ -104,6 +112,7 @@ class Chain:
             self.stages.append(executor)
         for stage in self._learning:
             stage.start_adam(1 / batch)
+        self._styles = styles
         self._passes_back = coupling == "through"
 
     @property
@@ -111,17 +120,21 @@ class Chain:
         """The executors that hold an optimiser."""
         return self.stages[:1] if self._share_weights else [self.stages[k] for k in self.trained]
 
-    def passes(self, photos: X) -> Iterator[Batch]:
-        """Photos (N, 3, edge, edge) on the devices, as many at once as the chain takes."""
+    def passes(self, photos: X, styles: Sequence[int]) -> Iterator[tuple[Batch, Sequence[int]]]:
+        """Photos (N, 3, edge, edge) on the devices, as many at once as the chain takes, and styles."""
         at_once = self.photos * len(self.devices)
         for begin in range(0, len(photos), at_once):
-            yield self.devices.put(photos[begin : begin + at_once])
+            end = begin + at_once
+            yield self.devices.put(photos[begin:end]), styles[begin:end]
 
-    def forward(self, x0: Batch) -> list[Batch]:
-        """x1 .. xk, the output of every stage; copies, without their frames."""
+    def forward(self, x0: Batch, style: Batch) -> list[Batch]:
+        """x1 .. xk, the output of every stage; copies, without their frames.
+
+        ``style`` is (photos, styles) on each device: a one for the style of a photo, and zeros.
+        """
         x, xs = self.devices.reflect(x0, self.frame.edges), []
         for stage in self.stages:
-            (x,) = stage.forward(x=x)
+            (x,) = stage.forward(x=x, style=style)
             xs.append(self.devices.inside(x, self.frame.edges))
         return xs
 
@@ -148,10 +161,12 @@ class Chain:
             self._nothing = self.devices.put_common(np.zeros(self._shape, np.float32))
         return self._nothing
 
-    def paint(self, x: X) -> list[X]:
-        """x1 .. xk of one photo, (1, 3, edge, edge)."""
+    def paint(self, x: X, style: int = 0) -> list[X]:
+        """x1 .. xk of one photo, (1, 3, edge, edge), in one style."""
         repeated = np.repeat(x, self.photos * len(self.devices), axis=0)
-        return [self.devices.get(out)[:1] for out in self.forward(self.devices.put(repeated))]
+        rows = np.eye(self._styles, dtype=np.float32)[[style] * len(repeated)]
+        outputs = self.forward(self.devices.put(repeated), self.devices.put(rows))
+        return [self.devices.get(out)[:1] for out in outputs]
 
     def update(self, rate: float) -> None:
         """One step of Adam at this learning rate."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,26 +31,30 @@ class Outcome:
 
 
 def batch_gradients(
-    perceptual: Perceptual, chain: Chain, photos: X, scored: Mapping[int, float]
+    perceptual: Perceptual,
+    chain: Chain,
+    photos: X,
+    styles: Sequence[int],
+    scored: Mapping[int, float],
 ) -> npt.NDArray[np.float32]:
     """Leave the gradients of this worker's photos in the chain, and return sums over the photos.
 
     The gradients are those of the logarithm of each photo's loss, times the weight that ``scored``
     gives to a stage. Everything stays on the devices but the photos, which go there, and the sums.
 
-    Shape:   photos (N, 3, edge, edge), N a multiple of what the chain takes at once
+    Shape:   photos (N, 3, edge, edge), N a multiple of what the chain takes at once; N styles
              -> (scored stages, terms + 1): the losses in the order of the terms, and the sum of
              squares of the gradients by the pixels, which is not finite if one of them is not
     """
     devices = chain.devices
     sums: Batch | None = None
-    for x0 in chain.passes(photos):
+    for x0, chosen in chain.passes(photos, styles):
         perceptual.set_contents(x0)
-        xs = chain.forward(x0)
+        xs = chain.forward(x0, perceptual.one_hot(x0, chosen))
         gradients: dict[int, Batch] = {}
         numbers = []
         for k, weight in sorted(scored.items()):
-            rows, d_x = perceptual.score_batch(xs[k], log_weight=weight)
+            rows, d_x = perceptual.score_batch(xs[k], chosen, log_weight=weight)
             numbers += [devices.flatten([rows]), devices.squares(d_x)]
             gradients[k] = chain.framed(d_x)
         chain.backward([gradients.get(k) for k in chain.trained])
@@ -69,15 +73,16 @@ def take_step(
     perceptual: Perceptual,
     chain: Chain,
     photos: X,
+    styles: Sequence[int],
     scored: Mapping[int, float],
     cluster: Cluster,
     batch: int,
 ) -> Outcome:
-    """Gradients and mean losses of a batch, of which ``photos`` are this worker's part.
+    """Gradients and mean losses of a batch, of which ``photos`` and their ``styles`` are this worker's part.
 
     Raises PeersGoneError.
     """
-    sums = batch_gradients(perceptual, chain, photos, scored)
+    sums = batch_gradients(perceptual, chain, photos, styles, scored)
     numbers = np.array([float(bool(cluster.interrupts)), *sums.ravel()])
     total = cluster.sum_numbers(f"numbers{len(numbers)}", numbers)
     means = total[1:].reshape(sums.shape)[:, :-1] / batch

@@ -31,7 +31,7 @@ from neuralart.training.beginning import Setup, set_up
 from neuralart.training.cost import planned_steps
 from neuralart.training.result import summary, write_model, write_sheet
 from neuralart.training.run import Checkpoint, State, check_same
-from neuralart.training.schedule import Phase, phases_of, scored_stages
+from neuralart.training.schedule import Phase, drawn_styles, phases_of, scored_stages
 from neuralart.training.stages import Chain
 from neuralart.training.step import take_step
 from neuralart.training.workers.kvstore import PeersGoneError
@@ -81,7 +81,8 @@ def _begin(setup: Setup) -> tuple[list[Phase], Checkpoint]:
         check_same("inputs", inputs, record["inputs"])
         checkpoint = setup.run.load() or checkpoint
     setup.photos.write_skipped(setup.run.skipped)
-    return phases_of(setup.config, record["steps"], record["joint_steps"]), checkpoint
+    steps, joint_steps = record["steps"], record["joint_steps"]
+    return phases_of(setup.config, steps, joint_steps, len(setup.specs)), checkpoint
 
 
 class Training:
@@ -136,10 +137,11 @@ class Training:
             position, mine = next(photos)
             rate = phase.rate_at(self._state.step) * self._state.rate_scale
             scored = scored_stages(phase, config.seed, self._state.step)
+            styles = drawn_styles(len(setup.styles), config.seed, position, setup.places)
             chain.frame = learning_frame(config.seed, position)
             try:
                 outcome = take_step(
-                    setup.perceptual, chain, mine, scored, setup.cluster, setup.batch
+                    setup.perceptual, chain, mine, styles, scored, setup.cluster, setup.batch
                 )
                 if not outcome.finite:
                     raise _NotFiniteError
@@ -198,7 +200,7 @@ class Training:
         if rollbacks > MOST_ROLLBACKS:
             raise RunError(
                 f"{where}, after {MOST_ROLLBACKS} times with half the rate; "
-                f"start anew with a --rate below {self._setup.config.rate * scale:.2g}"
+                f"start anew with a --rate below {self._setup.config.peak_rate() * scale:.2g}"
             )
         self._state = dataclasses.replace(last.state, rollbacks=rollbacks, rate_scale=scale / 2)
         self._last = dataclasses.replace(last, state=self._state)

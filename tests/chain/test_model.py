@@ -1,27 +1,35 @@
-"""Model files: the card of a trained style, and files that are refused."""
+"""Model files: written, read back, and refused when damaged or of another version."""
 
 from __future__ import annotations
 
-import shutil
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import LITTLE, random_model
 
-from neuralart.chain.model import load_model
+from neuralart.chain.model import StyledChain, load_model
 from neuralart.errors import ModelError
 from neuralart.machine.archive import read_archive, write_archive
 
+MODEL = dataclasses.replace(random_model([LITTLE, LITTLE]), card={"style": "waves.png"})
 
-def test_a_model_file_describes_its_style(run_dir: Path) -> None:
-    model = load_model(run_dir)
-    assert load_model(run_dir / "model.neuralart").card == model.card
-    assert [spec.name for spec in model.specs] == ["little", "small"]
-    assert model.thumbnail.startswith(b"\x89PNG")
-    card = model.card
-    assert card["style"] == "waves.png" and card["licence"] == "Apache-2.0"
-    assert card["steps"] == [6, 6] and len(card["features"]["sha256"]) == 64
-    assert card["held_out"]["losses"].keys() == {"photo", "x1", "x2"}
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.neuralart"
+    StyledChain.of(MODEL).save(path)
+    return path
+
+
+def test_a_model_is_read_as_it_was_saved(model_file: Path) -> None:
+    for path in (model_file, model_file.parent):  # the folder of a run is its model
+        model = load_model(path)
+        assert (model.specs, model.card) == (MODEL.specs, MODEL.card)
+        assert model.params.keys() == MODEL.params.keys()
+        for name, array in model.params.items():
+            np.testing.assert_array_equal(array, MODEL.params[name], err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +44,8 @@ def test_a_model_file_describes_its_style(run_dir: Path) -> None:
         ("nan", "1 arrays not finite: g0_conv0_weight"),
     ],
 )
-def test_a_wrong_model_is_refused(run_dir: Path, tmp_path: Path, change: str, words: str) -> None:
-    header, arrays, blobs = read_archive(run_dir / "model.neuralart", ModelError, "")
+def test_a_wrong_model_is_refused(model_file: Path, change: str, words: str) -> None:
+    header, arrays, blobs = read_archive(model_file, ModelError, "")
     if change == "format":
         header["format"] = 99
     elif change == "generators":
@@ -52,13 +60,11 @@ def test_a_wrong_model_is_refused(run_dir: Path, tmp_path: Path, change: str, wo
         arrays["g0_conv0_weight"] = arrays["g0_conv0_weight"][:-1]
     elif change == "nan":
         arrays["g0_conv0_weight"] = arrays["g0_conv0_weight"] * np.nan
-    write_archive(tmp_path / "m.neuralart", header, arrays, blobs)
+    write_archive(model_file, header, arrays, blobs)
     with pytest.raises(ModelError, match=words):
-        load_model(tmp_path / "m.neuralart")
+        load_model(model_file)
 
 
-def test_a_run_that_is_not_finished_has_no_model(run_dir: Path, tmp_path: Path) -> None:
-    shutil.copytree(run_dir, tmp_path / "run")
-    (tmp_path / "run" / "model.neuralart").unlink()
+def test_a_run_that_is_not_finished_has_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="--resume"):
-        load_model(tmp_path / "run")
+        load_model(tmp_path)

@@ -1,88 +1,16 @@
-"""Names, shapes and initial values of a chain's parameters, against MXNet's own inference."""
+"""Names, shapes and initial values of a chain's parameters; see test_graph.py for MXNet's."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
 from helpers import LITTLE
+from kinds import KINDS, LAST, conv, deconv
 
-from neuralart.chain.graph import Norms, compose, generator
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.params import array_shapes, initial_params, unshare
-from neuralart.chain.specs import RGB, generator_from_dict, prefix
-from neuralart.engine.door import mx
+from neuralart.chain.specs import RGB, generator_from_dict
 from neuralart.errors import ConfigError
-
-LAST = {"op": "conv", "channels": 3, "kernel": 3, "norm": False, "act": "tanh"}
-
-
-def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
-    return {"op": "conv", "channels": channels, "kernel": kernel, **more}
-
-
-def deconv(channels: int, kernel: int, **more: Any) -> dict[str, Any]:
-    return {"op": "deconv", "channels": channels, "kernel": kernel, **more}
-
-
-ODD: dict[str, dict[str, Any]] = {
-    "biases": {"layers": [conv(5, bias=True), conv(20, bias=True, norm=False), LAST]},
-    "no biases": {"layers": [conv(5, norm=False, bias=False), {**LAST, "bias": False}]},
-    "last layer with a norm": {"layers": [{**LAST, "norm": True, "bias": True}]},
-    "resize": {
-        "layers": [
-            *(conv(17, stride=2), conv(6, stride=2), conv(9, 9, resize=2, bias=True)),
-            {**LAST, "kernel": 5, "resize": 2},
-        ]
-    },
-    "deconvolutions": {
-        "layers": [
-            *(conv(5, stride=2), conv(18, 4, stride=2)),
-            deconv(6, 3, stride=2, blur=True, bias=True),
-            deconv(3, 4, stride=2, act="tanh"),
-        ]
-    },
-    "deconvolution of stride 1": {"layers": [deconv(6, 3), LAST]},
-    "crops and skips": {
-        "layers": [
-            *(conv(8, 5, stride=2, name="a"), conv(8, 5, stride=2, name="b")),
-            deconv(8, 7, stride=2, pad=2, crop=1, add="a"),
-            deconv(3, 8, stride=2, pad=3, act="tanh"),
-        ]
-    },
-    "fixed residual": {"layers": [conv(4), LAST], "residual": 0.6, "learn_residual": False},
-    "no residual": {"layers": [conv(4), LAST], "residual": 0.0, "learn_residual": False},
-}  # fmt: skip
-KINDS = GENERATORS | {name: generator_from_dict(name, table) for name, table in ODD.items()}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_names_shapes_and_order_are_those_of_the_graph(kind: str) -> None:
-    specs = [KINDS[kind], LITTLE, KINDS[kind]]
-    symbol = compose(mx.sym.Variable("x"), specs, Norms())[-1]
-    arguments, _, statistics = symbol.infer_shape(x=(1, 3, 64, 64))
-    want = [
-        *zip(symbol.list_arguments(), arguments, strict=True),
-        *zip(symbol.list_auxiliary_states(), statistics, strict=True),
-    ]
-    want.remove(("x", (1, 3, 64, 64)))
-    assert list(array_shapes(specs).items()) == want
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_initial_values_come_in_the_order_of_the_graph(kind: str) -> None:
-    """The order decides which random numbers each layer gets."""
-    spec = KINDS[kind]
-    params = initial_params([spec, spec], 0)
-    want = []
-    for stage in range(2):
-        symbol = generator(mx.sym.Variable("x"), spec, prefix(stage))
-        shapes, _, _ = symbol.infer_shape(x=(1, 3, 64, 64))
-        want += zip(symbol.list_arguments(), shapes, strict=True)
-    found = [(name, array.shape) for name, array in params.items()]
-    assert found == [(name, shape) for name, shape in want if name != "x"]
-    assert all(array.dtype == np.float32 for array in params.values())
 
 
 def test_a_seed_gives_the_same_numbers_on_every_machine() -> None:

@@ -16,11 +16,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import fails, picture, random_model, run_cli
+from helpers import LITTLE, fails, picture, random_chain, random_model, run_cli
 
-from neuralart.chain.model import load_model
+from neuralart.chain.model import Style, StyledChain, load_chain, load_model
+from neuralart.chain.reference import ReferencePainter
 from neuralart.chain.specs import generator_from_dict
+from neuralart.engine.devices import open_device
 from neuralart.exporting.targets import TARGETS
+from neuralart.pictures.pixels import PIXEL_MEAN
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import write_image
 
@@ -36,17 +39,44 @@ def style_model(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path) -> 
     tables = tomllib.loads(tiny_config.read_text())["generators"]
     model = random_model([generator_from_dict(name, table) for name, table in tables.items()])
     path = tmp_path_factory.mktemp("models") / "waves.neuralart"
-    dataclasses.replace(
-        model, card={"style": "waves.png", "licence": "Apache-2.0"}, thumbnail=b"picture"
-    ).save(path)
+    card = {"style": "waves.png", "licence": "Apache-2.0"}
+    model = dataclasses.replace(model, card=card, thumbnail=b"picture", name="waves")
+    StyledChain.of(model).save(path)
     return path
 
 
-def ort_run(file: Path, photo: np.ndarray) -> np.ndarray:
+NAMES = ["waves", "dots", "lines"]
+
+
+@pytest.fixture(scope="session")
+def chain_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chain of two small generators in three styles, untrained; the last has no thumbnail."""
+    chain = random_chain([LITTLE, LITTLE], NAMES)
+    styles = tuple(
+        Style(name, {"style": f"{name}.png", "licence": "Apache-2.0"}, thumbnail)
+        for name, thumbnail in zip(NAMES, [b"first", b"second", b""], strict=True)
+    )
+    path = tmp_path_factory.mktemp("chains") / "three.neuralart"
+    dataclasses.replace(chain, styles=styles).save(path)
+    return path
+
+
+def chain_painting(file: Path, photo: np.ndarray, choice: str) -> np.ndarray:
+    """What the chain paints as it was trained: (H, W, 3) uint8 -> (H, W, 3) float."""
+    model = load_chain(file).model(choice)
+    painter = ReferencePainter(model.specs, model.params, open_device("cpu"))
+    x = photo.astype(np.float32).transpose(2, 0, 1)[None] - PIXEL_MEAN[None, :, None, None]
+    painting = painter.paint(x, painter.measure(x))[-1][0].transpose(1, 2, 0)
+    return (painting + PIXEL_MEAN).clip(0, 255)
+
+
+def ort_run(file: Path, photo: np.ndarray, mixture: list[float] | None = None) -> np.ndarray:
     """Paint as docs/export.md does: (H, W, 3) uint8 -> (H, W, 3) float."""
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    image = photo.astype(np.float32).transpose(2, 0, 1)[None]
-    return session.run(["painting"], {"image": image})[0][0].transpose(1, 2, 0)
+    feeds = {"image": photo.astype(np.float32).transpose(2, 0, 1)[None]}
+    if mixture:
+        feeds["mixture"] = np.array([mixture], np.float32)
+    return session.run(["painting"], feeds)[0][0].transpose(1, 2, 0)
 
 
 PLAIN = """
@@ -87,6 +117,120 @@ def test_an_export_runs_in_plain_mxnet(style_model: Path, tmp_path: Path) -> Non
     run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", style_model)
     ours = read_image(tmp_path / "q.png").transpose(2, 0, 1)[None]
     assert abs(painting - ours).max() < 0.51
+
+
+PLAIN_MIXTURE = """
+import sys
+sys.modules["neuralart"] = None  # an import of it fails
+import numpy as np
+if "bool" not in np.__dict__: np.bool = bool
+import warnings; warnings.simplefilter("ignore")
+import mxnet as mx
+folder, data, out, *weights = sys.argv[1:]
+x, mixture = np.load(data), np.array([weights], np.float32)
+module = mx.mod.Module.load(folder + "/model", 0, data_names=["data", "mixture"], label_names=None)
+module.bind(data_shapes=[("data", x.shape), ("mixture", mixture.shape)], for_training=False)
+module.forward(mx.io.DataBatch([mx.nd.array(x), mx.nd.array(mixture)]), is_train=False)
+np.save(out, module.get_outputs()[0].asnumpy())
+"""
+
+
+def test_all_styles_of_a_chain_run_in_plain_mxnet(chain_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    result = run_cli("export", chain_file, "--to", folder)
+    assert result.exit_code == 0, result.output
+    assert "model-symbol.json (three, fp32): differs" in result.stderr
+    photo = picture(5, 41, 67)
+    np.save(tmp_path / "x.npy", photo.astype(np.float32).transpose(2, 0, 1)[None])
+    arguments = [str(folder), str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "0", "0.3", "0.7"]
+    subprocess.run([sys.executable, "-c", PLAIN_MIXTURE, *arguments], check=True)
+    painting = np.load(tmp_path / "y.npy")[0].transpose(1, 2, 0)
+    expected = chain_painting(chain_file, photo, "lines=0.7,dots=0.3")
+    assert abs(painting - expected).max() < 0.1
+    assert run_cli("export", "--verify", folder).exit_code == 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_an_onnx_file_paints_every_style_and_mixture(
+    chain_file: Path, tmp_path: Path, precision: str
+) -> None:
+    folder = tmp_path / "e"
+    result = run_cli(
+        "export", chain_file, "--to", folder, "--format", "onnx", "--precision", precision
+    )
+    assert result.exit_code == 0, result.output
+    photo = picture(5, 41, 67)
+    paintings = []
+    for choice, mixture in (
+        ("waves", [1, 0, 0]),
+        ("lines", [0, 0, 1]),
+        ("waves=0.7,dots=0.3", [0.7, 0.3, 0]),
+        ("waves=0.7,dots=0.3", [7, 3, 0]),  # the graph divides by the sum
+    ):
+        paintings.append(ort_run(folder / "model.onnx", photo, mixture))
+        apart = paintings[-1] - chain_painting(chain_file, photo, choice)
+        assert abs(apart).max() < {"fp32": 0.01, "fp16": 1}[precision]
+    assert abs(paintings[0] - paintings[1]).mean() > 5
+    assert run_cli("export", "--verify", folder).exit_code == 0
+
+
+def test_an_export_of_several_styles_says_which(chain_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    assert run_cli("export", chain_file, "--to", folder, "--format", "onnx").exit_code == 0
+    model = onnx.load(folder / "model.onnx")
+    shapes = {
+        put.name: [d.dim_param or d.dim_value for d in put.type.tensor_type.shape.dim]
+        for put in model.graph.input
+    }
+    assert shapes == {"image": ["batch", 3, "height", "width"], "mixture": [1, 3]}
+    facts = {prop.key: prop.value for prop in model.metadata_props}
+    assert facts["style"] == "three" and json.loads(facts["styles"]) == NAMES
+    assert facts["licence"] == "Apache-2.0"
+    cards = json.loads((folder / "card.json").read_text())
+    assert list(cards) == NAMES and cards["dots"]["style"] == "dots.png"
+    assert json.loads(facts["card"]) == cards
+    pictures = {path.name: path.read_bytes() for path in (folder / "styles").iterdir()}
+    assert pictures == {"waves.png": b"first", "dots.png": b"second"}
+
+
+@pytest.mark.parametrize("choice", ["dots", "dots=0.7,lines=0.3"])
+def test_one_style_or_mixture_alone(chain_file: Path, tmp_path: Path, choice: str) -> None:
+    folder = tmp_path / "e"
+    result = run_cli("export", chain_file, "--to", folder, "--format", "onnx", "--style", choice)
+    assert result.exit_code == 0, result.output
+    name = {"dots": "dots"}.get(choice, "dots-0.7-lines-0.3")
+    assert f"model.onnx ({name}, fp32): differs" in result.stderr
+    model = onnx.load(folder / "model.onnx")
+    assert [put.name for put in model.graph.input] == ["image"]
+    assert "MatMul" not in {node.op_type for node in model.graph.node}
+    photo = picture(5, 41, 67)
+    apart = ort_run(folder / "model.onnx", photo) - chain_painting(chain_file, photo, choice)
+    assert abs(apart).max() < 0.01
+    card = json.loads((folder / "card.json").read_text())
+    assert (card["style"], card.get("mixture", "dots")) == ("dots.png", choice)
+    assert (folder / "style.png").read_bytes() == b"second"
+
+
+def test_a_style_that_is_not_there(chain_file: Path, style_model: Path, tmp_path: Path) -> None:
+    to = ("--to", tmp_path / "e")
+    for file in (chain_file, style_model):
+        fails(run_cli("export", file, *to, "--style", "foam"), 2, "--style foam", "waves")
+    fails(run_cli("export", chain_file, *to, "--style", "dots=-1"), 2, "is no weight")
+    fails(run_cli("export", chain_file, *to, "--style", "dots=0"), 2, "all weights are 0")
+    fails(run_cli("export", "foam", *to), 1, "model foam: no such file")
+    assert os.listdir(tmp_path) == []
+
+
+def test_several_styles_in_8_bits_and_of_one_size(chain_file: Path, tmp_path: Path) -> None:
+    for name, *more in (
+        ("int8", "--format", "onnx,ort", "--precision", "int8"),
+        ("size", "--format", "onnx", "--static", "41x66"),
+    ):
+        result = run_cli("export", chain_file, "--to", tmp_path / name, *more)
+        assert result.exit_code == 0, result.output
+        assert run_cli("export", "--verify", tmp_path / name).exit_code == 0
+    model = onnx.load(tmp_path / "size" / "model.onnx")
+    assert "Shape" not in {node.op_type for node in model.graph.node}
 
 
 def test_export_of_an_earlier_stage(style_model: Path, tmp_path: Path) -> None:
@@ -320,16 +464,36 @@ def test_a_page_of_two_styles(style_model: Path, built_page: Path, tmp_path: Pat
     assert "models/waves.onnx (waves, fp16): differs" in result.stderr
     assert (folder / "index.html").exists() and (folder / "ort" / "ort.wasm").exists()
     manifest = json.loads((folder / "models" / "models.json").read_text())
-    assert [row["name"] for row in manifest["styles"]] == ["waves", "other"]
-    row = manifest["styles"][0]
+    styles = [style for row in manifest["models"] for style in row["styles"]]
+    assert [style["name"] for style in styles] == ["waves", "other"]
+    row, style = manifest["models"][0], styles[0]
     data = (folder / "models" / row["file"]).read_bytes()
     assert row["sha256"] == hashlib.sha256(data).hexdigest()
-    assert (folder / "models" / row["thumbnail"]).read_bytes() == load_model(style_model).thumbnail
-    assert (row["stages"], row["title"], row["licence"]) == (2, "Waves", "Apache-2.0")
+    thumbnail = (folder / "models" / style["thumbnail"]).read_bytes()
+    assert thumbnail == load_model(style_model).thumbnail
+    assert (row["stages"], style["title"], style["licence"]) == (2, "Waves", "Apache-2.0")
     # Each norm has 4 channels; the first stage has one norm, the second three.
     assert (row["statistics"], row["multiple"]) == (16, 2)
     model = onnx.load_from_string(data)
     assert [out.name for out in model.graph.output] == ["stage1", "stage2", "measured"]
+    assert run_cli("export", "--verify", folder).exit_code == 0
+
+
+def test_a_page_of_one_chain(chain_file: Path, built_page: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    result = run_cli("export", chain_file, "--to", folder, "--format", "web")
+    assert result.exit_code == 0, result.output
+    assert "models/three.onnx (three, fp16): differs" in result.stderr
+    [row] = json.loads((folder / "models" / "models.json").read_text())["models"]
+    assert [style["name"] for style in row["styles"]] == NAMES
+    assert [style["title"] for style in row["styles"]] == ["Waves", "Dots", "Lines"]
+    thumbnails = [style["thumbnail"] for style in row["styles"]]
+    assert thumbnails == ["three/waves.png", "three/dots.png", ""]
+    assert (folder / "models" / thumbnails[1]).read_bytes() == b"second"
+    assert row["statistics"] == 18  # two stages with norms of 5 and 4 channels
+    model = onnx.load(folder / "models" / "three.onnx")
+    inputs = [put.name for put in model.graph.input]
+    assert inputs == ["image", "mixture", "statistics", "frozen"]
     assert run_cli("export", "--verify", folder).exit_code == 0
 
 

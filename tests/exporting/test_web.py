@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage
-from helpers import picture, run_cli
+from helpers import LITTLE, picture, random_chain, run_cli
 from picture_files import exif, stored
 from PIL import Image
 
+from neuralart.chain.model import StyledChain, load_model
 from neuralart.chain.shipped import shipped
 from neuralart.exporting.page import BUILT
 from neuralart.pictures.reading import read_image
@@ -36,11 +37,12 @@ def page_folder(
 ) -> Path:
     """A folder with the exported page (``site``), photos, and files that are no photos."""
     folder = tmp_path_factory.mktemp("page")
-    tiny, other = folder / "tiny.neuralart", folder / "other.neuralart"
+    tiny, other, trio = (folder / f"{name}.neuralart" for name in ("tiny", "other", "trio"))
     shutil.copy(run_dir / "model.neuralart", tiny)
-    shutil.copy(next(iter(shipped().values()), tiny), other)
+    StyledChain.of(load_model(next(iter(shipped().values()), tiny))).save(other)
+    random_chain([LITTLE, LITTLE], ["red", "green", "blue"]).save(trio)
     arguments = ("--to", folder / "site", "--format", "web")
-    result = run_cli("export", tiny, other, *arguments)
+    result = run_cli("export", tiny, other, trio, *arguments)
     assert result.exit_code == 0, result.output
 
     photo = read_image(Path(skimage.__file__).parent / "data" / "chelsea.png")
@@ -81,6 +83,9 @@ def paintings(page_folder: Path) -> None:
     paint("small.png", "small.tiny.png")
     paint("turned.jpg", "turned.tiny.png")
     paint("large.jpg", "large.tiny.png")
+    paint("photo.png", "photo.trio.green.png", "--style", "green")
+    for name, photo in (("photo", "photo.png"), ("small", "small.png"), ("large", "large.jpg")):
+        paint(photo, f"{name}.trio.png", "--style", "green=0.7,red=0.3")
 
 
 @pytest.mark.usefixtures("paintings")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import picture
+from helpers import LITTLE, picture, random_model
 
 from neuralart.chain import reference
-from neuralart.chain.model import load_model
 from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.devices import open_device
 from neuralart.measuring.artefacts import (
@@ -54,10 +52,8 @@ def test_iterations_to_reach() -> None:
     assert iterations_to_reach(7.9, totals) == math.inf
 
 
-def test_a_painter_without_a_frame_leaves_a_border(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, devices = load_model(run_dir), open_device("cpu")
+def test_a_painter_without_a_frame_leaves_a_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, devices = random_model([LITTLE, LITTLE]), open_device("cpu")
     photos = [to_x(picture(seed, 128, 128)) for seed in range(3)]
 
     def errors() -> list[float]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-from helpers import fails, run_cli
+from helpers import fails, picture, run_cli
 
-from neuralart.chain.model import load_model
+from neuralart.chain.model import Style, StyledChain, load_chain
+from neuralart.chain.params import is_row
 from neuralart.pictures.reading import read_image
+from neuralart.pictures.writing import encode_image, write_image
 
 
 @pytest.fixture(scope="session")
@@ -27,15 +30,20 @@ def test_a_table_json_and_a_sheet(evaluate_arguments: list[object], tmp_path: Pa
     result = run_cli(*evaluate_arguments, "--photos", 3, "--json", out, "--sheet", sheet)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("3 photos, 64x64 px; total = 20 x style (each of 5 layers) + 2 x")
+    assert lines[0].startswith("waves: 3 photos, 64x64 px; total = 20 x style (each of 5 layers")
     assert [line.split()[0] for line in lines[2:]] == ["photo", "x1", "x2"]
-    for column in ("style left", "iterations", "checkerboard", "border"):
+    columns = ("style", "half", "content", "layout", "total", "style left", "iterations", "spots")
+    for column in (*columns, "checkerboard", "border"):
         assert column in lines[1]
     data = json.loads(out.read_text())
     assert data["photos"] == 3 and len(data["per_photo"]) == 3
     for losses in data["losses"].values():
-        assert losses["total"] == pytest.approx(losses["style"] + losses["content"], abs=1e-3)
-        assert losses["tv"] == 0
+        style = (losses["style"] + losses["half"]) / 2
+        total = style + losses["content"] + losses["layout"]
+        assert losses["total"] == pytest.approx(total, abs=1e-3)
+        assert losses["tv"] == 0 and losses["layout"] <= 2
+    assert data["spots"].keys() == data["losses"].keys()
+    assert data["weights"] == {"style": 20, "content": 2, "layout": 1, "tv": 0}
     mean = sum(row["losses"]["x2"]["total"] for row in data["per_photo"]) / 3
     assert data["losses"]["x2"]["total"] == pytest.approx(mean, abs=1e-3)
     assert data["iterations"]["photo"] == 0 and data["optimiser_totals"].keys() == {"0"}
@@ -54,47 +62,120 @@ def test_held_out_photos_are_those_that_training_kept_out(
     result = run_cli(*arguments, "--size", 64, "--json", tmp_path / "e.json")
     assert result.exit_code == 0, result.output
     data = json.loads((tmp_path / "e.json").read_text())
-    assert data["photos"] == 2 == load_model(run_dir).card["held_out"]["photos"]
+    assert data["photos"] == 2 == load_chain(run_dir).styles[0].card["held_out"]["photos"]
     assert "iterations" not in data and "iterations" not in result.stdout
     photo = data["losses"]["photo"]
-    assert photo["total"] == pytest.approx(photo["style"] + photo["tv"], abs=1e-3) and photo["tv"]
+    style = (photo["style"] + photo["half"]) / 2
+    assert photo["total"] == pytest.approx(style + photo["tv"], abs=1e-3) and photo["tv"]
 
 
 def test_layers_and_scales_change_the_result(evaluate_arguments: list[object]) -> None:
     arguments = [*evaluate_arguments[:-2], "--iterations", 0, "--photos", 1]
     outputs = {
         run_cli(*arguments, *more).stdout
-        for more in ([], ["--content-layer", "conv4_2"], ["--style-scale", 48])
+        for more in ([], ["--content-layer", "conv4_2"], ["--style-scale", 80], ["--one-scale"])
     }
-    assert len(outputs) == 3
+    assert len(outputs) == 4
+    assert "half" not in run_cli(*arguments, "--one-scale").stdout
+
+
+def test_whole_photos(evaluate_arguments: list[object], tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed, size in enumerate([(70, 96), (96, 70), (66, 201), (60, 90)]):
+        write_image(photos / f"{seed}.png", picture(seed, *size))
+    out, sheet = tmp_path / "e.json", tmp_path / "e.png"
+    arguments = [
+        "evaluate",
+        evaluate_arguments[1],
+        "--data",
+        photos,
+        "--whole",
+        *evaluate_arguments[4:6],
+    ]
+    result = run_cli(*arguments, "--iterations", 1, "--json", out, "--sheet", sheet)
+    assert result.exit_code == 0, result.output
+    data = json.loads(out.read_text())
+    # The last one is too small for two scales.
+    assert [row["file"] for row in data["per_photo"]] == ["0.png", "1.png", "2.png"]
+    assert data["whole"] and data["edge_px"] == 201
+    assert read_image(sheet).shape == (3 * 96 + 2 * 4, 4 * 201 + 3 * 4, 3)
+    # A photo scaled down is another one, or too small.
+    result = run_cli(*arguments, "--iterations", 0, "--json", out, "--overwrite", "--size", 90)
+    data = json.loads(out.read_text())
+    assert data["photos"] == 2 and data["edge_px"] == 90
+    fails(run_cli(*arguments, "--iterations", 0, "--size", 64), 1, str(photos))
+
+
+@pytest.fixture
+def two_styles(run_dir: Path, tmp_path: Path) -> Path:
+    """A model of two styles, the second one with other shifts and its own style image."""
+    chain = load_chain(run_dir)
+    rows = {name: array + 0.5 for name, array in chain.params.items() if is_row(name)}
+    style = Style("noise", {}, style_image=encode_image(picture(7, 64, 80), ".jpg"))
+    chain.with_style(style, rows).save(tmp_path / "two.neuralart")
+    return tmp_path / "two.neuralart"
+
+
+def test_a_model_of_several_styles(
+    evaluate_arguments: list[object], two_styles: Path, tmp_path: Path
+) -> None:
+    arguments = ["evaluate", two_styles, *evaluate_arguments[2:-2], "--iterations", 0]
+    arguments += ["--photos", 2, "--overwrite", "--json", tmp_path / "e.json"]
+
+    def measured(*more: object) -> dict[str, object]:
+        result = run_cli(*arguments, *more)
+        assert result.exit_code == 0, result.output
+        data: dict[str, object] = json.loads((tmp_path / "e.json").read_text())
+        return data
+
+    first = measured()
+    assert first["style"] == "waves" and first == measured("--style", "waves")
+    second = measured("--style", "noise", "--style-scale", 64)
+    assert second["style"] == "noise" and second["losses"] != first["losses"]
+    both = measured("--every-style", "--style-scale", 64)
+    assert list(both) == ["styles"]
+    assert both["styles"] == {"waves": measured("--style-scale", 64), "noise": second}
+    headings = [
+        line.split(":")[0] for line in run_cli(*arguments, "--every-style").stdout.splitlines()
+    ]
+    assert [line for line in headings if line in ("waves", "noise")] == ["waves", "noise"]
+    (tmp_path / "e.json").unlink()
+    fails(run_cli(*arguments, "--style", "none"), 2, "--style", "none", "waves, noise")
+    fails(run_cli(*arguments, "--style", "waves,noise"), 2, "waves,noise", "mixture")
+    fails(run_cli(*arguments, "--style", "waves", "--every-style"), 2, "--style", "--every-style")
+    fails(run_cli(*arguments, "--style-image", "a.png", "--every-style"), 2, "--style-image")
+    assert not (tmp_path / "e.json").exists()
 
 
 def test_a_model_holds_its_style_image(
     evaluate_arguments: list[object], run_dir: Path, style_file: Path, tmp_path: Path
 ) -> None:
-    model = load_model(run_dir)
-    model.save(tmp_path / "m.neuralart", half=True)
+    chain = load_chain(run_dir)
+    chain.save(tmp_path / "m.neuralart", half=True)
     arguments = ["evaluate", tmp_path / "m.neuralart", *evaluate_arguments[2:], "--photos", 1]
     assert run_cli(*arguments).exit_code == 0
-    with_style = run_cli(*arguments, "--style", style_file)
+    with_style = run_cli(*arguments, "--style-image", style_file)
     assert with_style.exit_code == 0
     assert read_image(style_file).shape == (64, 64, 3)
-    object.__setattr__(model, "style_image", b"")
-    model.save(tmp_path / "m.neuralart")
-    fails(run_cli(*arguments), 2, "--style", "waves.png")
+    bare = dataclasses.replace(chain.styles[0], style_image=b"")
+    StyledChain(chain.specs, chain.params, (bare,)).save(tmp_path / "m.neuralart")
+    fails(run_cli(*arguments), 2, "--style-image", "waves.png")
 
 
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
         (["--data", "nowhere"], 1, "nowhere"),
-        (["--style", "nothing.png"], 1, "nothing.png"),
+        (["--style-image", "nothing.png"], 1, "nothing.png"),
+        (["--style", "nothing"], 2, "nothing"),
         (["--features", "nothing"], 1, "nothing"),
         (["--content-layer", "relu9_9"], 1, "relu9_9"),
         (["--sheet", "e.text"], 1, "suffix"),
         (["--json", "no/e.json"], 1, "no such folder"),
         (["--json", "."], 1, "is a folder"),
         (["--size", 32], 2, "--size"),
+        (["--style-scale", 32], 2, "--style-scale"),
         (["--device", "tpu"], 2, "not a device"),
     ],
 )

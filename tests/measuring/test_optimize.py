@@ -25,7 +25,7 @@ from neuralart.pictures.writing import write_image
 @pytest.fixture
 def arguments(tmp_path: Path, style_file: Path, features_file: Path) -> list[object]:
     """A command line that tests add options to."""
-    write_image(tmp_path / "p.png", picture(0, 48, 64))
+    write_image(tmp_path / "p.png", picture(0, 64, 80))
     return [
         "optimize", tmp_path / "p.png", tmp_path / "q.png", "--style", style_file,
         "--features", features_file, "--iterations", 12,
@@ -50,10 +50,11 @@ def test_the_loss_falls_and_is_the_pictures(
     assert len(totals) == 12 and totals[-1] < 0.8 * totals[0]
     assert [row["iteration"] for row in rows(metrics)] == list(range(1, 13))
     # The last losses are those of the picture that was written.
-    weights = LossWeights(style=20, content=0.5, tv=20)
+    weights = LossWeights(content=2, layout=8, tv=20, two_scales=True)
     perceptual = Perceptual(read_features(features_file), weights, open_device("cpu"))
-    perceptual.set_style(to_x(resize_shorter_edge(read_image(style_file), 48)))
-    perceptual.set_content(to_x(picture(0, 48, 64)))
+    style = read_image(style_file)
+    perceptual.set_style(*(to_x(resize_shorter_edge(style, edge)) for edge in (64, 32)))
+    perceptual.set_content(to_x(picture(0, 64, 80)))
     losses, _ = perceptual.score(to_x(read_image(tmp_path / "q.png")))
     assert losses["total"] == pytest.approx(totals[-1], rel=0.1)
 
@@ -74,13 +75,16 @@ def test_large_pictures_go_from_coarse_to_fine(
     assert levels((800, 1200), 200) == [
         ((200, 300), 200), ((400, 600), 100), ((800, 1200), 50)
     ]  # fmt: skip
-    monkeypatch.setattr("neuralart.measuring.optimize.COARSEST_PX", 64)
-    write_image(tmp_path / "p.png", picture(0, 96, 128))
+    # No edge of a level is too short for the VGG.
+    assert levels((800, 1200), 8, 256) == [((400, 600), 8), ((800, 1200), 4)]
+    assert levels((100, 1200), 8, 64) == [((100, 1200), 8)]
+    monkeypatch.setattr("neuralart.measuring.optimize.COARSEST_PX", 80)
+    write_image(tmp_path / "p.png", picture(0, 128, 160))
     result = run_cli(*arguments, "--metrics", tmp_path / "m.jsonl", "--preview", tmp_path / "v.png")
     assert result.exit_code == 0, result.output
     sizes = [row["size"] for row in rows(tmp_path / "m.jsonl")]
-    assert sizes == ["64x48"] * 12 + ["128x96"] * 6
-    assert read_image(tmp_path / "q.png").shape == (96, 128, 3)
+    assert sizes == ["80x64"] * 12 + ["160x128"] * 6
+    assert read_image(tmp_path / "q.png").shape == (128, 160, 3)
     assert (tmp_path / "v.png").read_bytes() == (tmp_path / "q.png").read_bytes()
 
 
@@ -95,16 +99,16 @@ def test_a_preview_is_written_every_10_iterations(
         return score(perceptual, x)
 
     monkeypatch.setattr(Perceptual, "score", watched)
-    run_cli(*arguments, "--method", "adam", "--preview", tmp_path / "v.jpg", "--size", 48)
+    run_cli(*arguments, "--method", "adam", "--preview", tmp_path / "v.jpg", "--size", 80)
     assert seen == [False] * 11 + [True] * 2
-    assert read_image(tmp_path / "v.jpg").shape == (36, 48, 3)
+    assert read_image(tmp_path / "v.jpg").shape == (64, 80, 3)
 
 
 def test_preserved_colors_are_the_photos(arguments: list[object], tmp_path: Path) -> None:
     assert run_cli(*arguments, "--preserve-colors").exit_code == 0
-    photo, painted = picture(0, 48, 64), read_image(tmp_path / "q.png")
+    photo, painted = picture(0, 64, 80), read_image(tmp_path / "q.png")
     light = [luminance(image) for image in (photo, painted)]
-    assert abs(light[0] - light[1]).mean() > 1
+    assert abs(light[0] - light[1]).mean() > 0.5
     inside = ((painted > 0) & (painted < 255)).all(axis=2)  # what was not clipped
     chroma = [image - gray for image, gray in zip((photo, painted), light, strict=True)]
     assert abs(chroma[0] - chroma[1])[inside].max() < 1.5
@@ -126,7 +130,25 @@ def test_a_signal_leaves_the_picture_so_far(
     monkeypatch.setattr(Perceptual, "score", interrupted)
     result = run_cli(*arguments)
     fails(result, 130, "stopped after iteration", str(tmp_path / "q.png"))
-    assert np.any(read_image(tmp_path / "q.png") != picture(0, 48, 64))
+    assert np.any(read_image(tmp_path / "q.png") != picture(0, 64, 80))
+
+
+def test_terms_are_options(arguments: list[object], tmp_path: Path) -> None:
+    def terms(*more: object) -> dict[str, float]:
+        metrics = tmp_path / "m.jsonl"
+        once = [*arguments, "--overwrite", "--metrics", metrics, "--method", "adam"]
+        result = run_cli(*once, "--iterations", 1, *more)
+        assert result.exit_code == 0, result.output
+        losses: dict[str, float] = rows(metrics)[0]["losses"]  # type: ignore[assignment]
+        return losses
+
+    default = terms()
+    assert default["half"] and default["layout"] and "checkerboard" not in default
+    one = terms("--one-scale", "--layout-weight", 0, "--checkerboard-weight", 1e5)
+    assert not {"half", "layout"} & one.keys() and one["checkerboard"]
+    write_image(tmp_path / "p.png", picture(0, 32, 64))
+    fails(run_cli(*arguments, "--overwrite"), 1, "64x32", "64 pixels")
+    assert terms("--one-scale")["total"]
 
 
 def test_bad_input(arguments: list[object], tmp_path: Path, style_file: Path) -> None:
@@ -138,6 +160,6 @@ def test_bad_input(arguments: list[object], tmp_path: Path, style_file: Path) ->
     fails(run_cli(*arguments, "--method", "sgd"), 2, "sgd")
     same = [*arguments[:2], *arguments[1:2], *arguments[3:]]
     fails(run_cli(*same, "--overwrite"), 1, "the photo itself")
-    write_image(tmp_path / "thin.png", picture(0, 31, 64))
-    fails(run_cli("optimize", tmp_path / "thin.png", *arguments[2:]), 1, "thin.png", "64x31")
+    write_image(tmp_path / "thin.png", picture(0, 63, 80))
+    fails(run_cli("optimize", tmp_path / "thin.png", *arguments[2:]), 1, "thin.png", "80x63")
     assert sorted(os.listdir(tmp_path)) == ["p.png", "thin.png"]

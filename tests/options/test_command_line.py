@@ -82,7 +82,7 @@ def test_a_missing_or_binary_file_is_explained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--steps", "0"], ["--steps", "many"], ["--crop", "31"], ["--rate", "nan"],
+        ["--steps", "-1"], ["--steps", "many"], ["--crop", "31"], ["--rate", "nan"],
         ["--rate", "inf"], ["--minutes", "-1"], ["--coupling", "some"], ["--colour"],
         ["--seed", "-1"],
     ],

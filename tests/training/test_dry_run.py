@@ -17,7 +17,7 @@ def test_a_dry_run_says_the_cost_and_writes_nothing(
     assert not out.exists() and list(tmp_path.iterdir()) == []
     rows = [line.split() for line in result.stdout.splitlines() if line]
     said = {row[0]: row[1:] for row in rows}
-    assert said["crop"] == ["32"] and said["batch"][:4] == ["2", "photos", "a", "step"]
+    assert said["crop"] == ["64"] and said["batch"][:4] == ["2", "photos", "a", "step"]
     assert float(said["memory"][0].replace(",", "")) > 50
     steps = {" ".join(row[:-5]): int(row[-5]) for row in rows if row[-1] == "s" and len(row) > 5}
     assert steps == {"stage 1": 7, "stage 2": 7, "joint": 3}

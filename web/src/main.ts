@@ -4,6 +4,7 @@ import { Camera } from "./camera";
 import { element } from "./dom";
 import { drawnMixture, Easel } from "./easel";
 import { fetchStyles, type Style } from "./manifest";
+import { type Choice, choiceOf } from "./mixture";
 import { workOffline } from "./offline";
 import { isSmallDevice, Painter } from "./painter";
 import { openPhoto, type Photo } from "./photo";
@@ -23,13 +24,18 @@ const download = element<HTMLButtonElement>("download");
 const strength = element<HTMLInputElement>("strength");
 const stage = element<HTMLInputElement>("stage");
 const divider = element<HTMLInputElement>("divider");
+const second = element<HTMLSelectElement>("second");
+const share = element<HTMLInputElement>("share");
 const frame = element("frame");
 const canvas = element<HTMLCanvasElement>("canvas");
 const easel = new Easel(canvas);
 
 let photo: Photo | undefined;
+let styles: Style[] = [];
 let style: Style;
-/** The picture after each stage, as far as this photo has been painted in this style. */
+/** What is painted, or was painted last. */
+let choice: Choice;
+/** The picture after each stage, as far as this photo has been painted in this choice. */
 let painting: Picture[] = [];
 
 function alertUser(text: string): void {
@@ -62,10 +68,11 @@ function applySliders(): void {
 
 /** Fits the stage slider to the chosen style, if its number of stages is another one. */
 function setStages(): void {
-  if (stage.max !== String(style.stages) || !painter) {
-    stage.max = String(style.stages); // first, since it limits the value
+  const { stages } = style.model;
+  if (stage.max !== String(stages) || !painter) {
+    stage.max = String(stages); // first, since it limits the value
     stage.value = stage.max;
-    const marks = Array.from({ length: style.stages }, (_, k) => new Option("", String(k + 1)));
+    const marks = Array.from({ length: stages }, (_, k) => new Option("", String(k + 1)));
     element("stages").replaceChildren(...marks);
   }
   applySliders();
@@ -138,7 +145,7 @@ function makePainter(page: string): Painter {
       begun = 0;
       easel.showFinished(painting);
       download.disabled = false;
-      canvas.setAttribute("aria-label", `“${photo?.name}” painted as ${style.title}`);
+      canvas.setAttribute("aria-label", `“${photo?.name}” painted as ${choice.title}`);
       endWith(`Painted in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} seconds.`);
     },
     notice: alertUser,
@@ -153,17 +160,20 @@ function makePainter(page: string): Painter {
 let painter: Painter | undefined;
 
 function paint(): void {
+  clearTimeout(repainting);
   if (!photo || !painter) return;
+  choice = chosen();
   clearPainting();
   canvas.setAttribute("aria-label", `“${photo.name}”, not painted yet`);
   setStages();
-  status.textContent = `Painting ${photo.width} × ${photo.height} as ${style.title} …`;
+  status.textContent = `Painting ${photo.width} × ${photo.height} as ${choice.title} …`;
   progress.value = 0;
   showProgress(true);
-  void painter.paint(style, photo);
+  void painter.paint(choice, photo);
 }
 
 stop.onclick = () => {
+  clearTimeout(repainting);
   painter?.stop();
   clearPainting();
   endWith("Stopped.");
@@ -243,7 +253,7 @@ download.onclick = () => {
       if (!blob) return failed();
       const link = document.createElement("a");
       link.href = URL.createObjectURL(blob);
-      link.download = `${photo?.name.replace(/\.[^.]*$/, "")}-${style.name}.png`;
+      link.download = `${photo?.name.replace(/\.[^.]*$/, "")}-${choice.name}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     }, "image/png");
@@ -254,18 +264,17 @@ download.onclick = () => {
 
 // ---- The styles
 
-function listStyles(styles: Style[]): void {
+function listStyles(): void {
   const choices = styles.map((one, i) => {
     const label = document.createElement("label");
     const input = document.createElement("input");
-    const picture = document.createElement("img");
     const title = document.createElement("span");
     Object.assign(input, { type: "radio", name: "style", value: one.name, checked: i === 0 });
-    Object.assign(picture, { src: one.thumbnail, alt: "", width: 96, height: 96 });
     title.textContent = one.title;
-    label.append(input, picture, title);
+    label.append(input, thumbnailOf(one), title);
     input.addEventListener("change", () => {
       style = one;
+      listSeconds();
       closeAlert();
       paint();
     });
@@ -274,9 +283,70 @@ function listStyles(styles: Style[]): void {
   element("styles").replaceChildren(...choices);
 }
 
+function thumbnailOf({ title, thumbnail }: Style): HTMLElement {
+  if (thumbnail) {
+    const picture = document.createElement("img");
+    return Object.assign(picture, { src: thumbnail, alt: "", width: 96, height: 96 });
+  }
+  const letter = document.createElement("span");
+  letter.className = "letter";
+  letter.ariaHidden = "true";
+  letter.textContent = title.slice(0, 1);
+  return letter;
+}
+
+// ---- The mixture of two styles
+
+/** How long to wait for the next press of an arrow key, in milliseconds. */
+const KEYS_PAUSE = 400;
+
+let repainting: ReturnType<typeof setTimeout> | undefined;
+
+/** The style to mix with, if one is chosen. */
+function secondStyle(): Style | undefined {
+  return second.value === "" ? undefined : styles[Number(second.value)];
+}
+
+function chosen(): Choice {
+  return choiceOf(style, secondStyle(), share.valueAsNumber / 100);
+}
+
+/** Offers the other styles of the chosen style's model. What was chosen stays if it is among them. */
+function listSeconds(): void {
+  const before = second.value;
+  const others = styles
+    .map((one, i) => ({ one, value: String(i) }))
+    .filter(({ one }) => one.model === style.model && one !== style);
+  const options = others.map(({ one, value }) => new Option(one.title, value));
+  second.replaceChildren(new Option("No other style", ""), ...options);
+  if (others.some(({ value }) => value === before)) second.value = before;
+  element("mix").hidden = others.length === 0;
+  showShare();
+}
+
+function showShare(): void {
+  const other = secondStyle();
+  element("share-row").hidden = !other;
+  const percent = share.valueAsNumber;
+  element("share-first").textContent = `${style.title} ${100 - percent} %`;
+  element("share-second").textContent = `${percent} % ${other?.title}`;
+  const spoken = `${100 - percent} percent ${style.title}, ${percent} percent ${other?.title}`;
+  share.setAttribute("aria-valuetext", spoken);
+}
+
+second.addEventListener("change", () => {
+  showShare();
+  closeAlert();
+  paint();
+});
+share.addEventListener("input", showShare);
+share.addEventListener("change", () => {
+  clearTimeout(repainting);
+  repainting = setTimeout(paint, KEYS_PAUSE);
+});
+
 async function start(): Promise<void> {
   const page = document.baseURI;
-  let styles: Style[];
   try {
     styles = await fetchStyles(page);
   } catch (error) {
@@ -285,7 +355,8 @@ async function start(): Promise<void> {
     return;
   }
   style = styles[0];
-  listStyles(styles);
+  listStyles();
+  listSeconds();
   setStages();
   painter = makePainter(page);
   status.textContent = "";

@@ -1,9 +1,8 @@
-/** Reads `models/models.json`, the list of styles that `neuralart export --format web` wrote. */
+/** Reads `models/models.json`, the list that `neuralart export --format web` wrote. */
 
-export interface Style {
-  name: string;
-  title: string;
-  /** Address of the ONNX model: a name in the file, absolute once read. */
+/** An ONNX model with one style or several. */
+export interface Model {
+  /** Address of the file: a name in models.json, absolute once read. */
   file: string;
   sha256: string;
   stages: number;
@@ -17,12 +16,27 @@ export interface Style {
   minimum: number;
   /** The statistics of a larger picture are measured on a copy of this many pixels. */
   measured_pixels: number;
-  thumbnail: string;
-  licence: string;
+  /** The number of its styles. With several, the model takes their weights as an input. */
+  styles: number;
 }
 
+export interface Style {
+  name: string;
+  title: string;
+  licence: string;
+  /** Address of a picture of the style image, or empty. */
+  thumbnail: string;
+  model: Model;
+  /** The place of its weight among those of the model's styles. */
+  index: number;
+}
+
+/** What models.json says of a style, and of a model. */
+type StyleRow = Omit<Style, "model" | "index">;
+type ModelRow = Omit<Model, "styles"> & { styles: StyleRow[] };
+
 /** The format of models.json that this page reads. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const MODELS = "models/";
 
@@ -35,32 +49,42 @@ const NUMBERS = [
   "measured_pixels",
 ] as const;
 
+/** The word for what a row of a model lacks, if it lacks something. */
+function missingIn(row: ModelRow): string | undefined {
+  const wrong = NUMBERS.find((key) => !(row[key] >= 0));
+  if (wrong) return wrong;
+  if (typeof row.file !== "string" || typeof row.sha256 !== "string") return "its file";
+  const named = (style: StyleRow) =>
+    [style?.name, style?.title].every((x) => typeof x === "string");
+  return Array.isArray(row.styles) && row.styles.every(named) ? undefined : "its styles";
+}
+
 /**
  * Checks what models.json says, and makes its addresses absolute. `page` is the page's address.
  *
- * Throws Error with a sentence for people.
+ * Returns the styles of all models. Throws Error with a sentence for people.
  */
 export function parseManifest(data: unknown, page: string): Style[] {
-  const { format, styles } = (data ?? {}) as { format?: number; styles?: Style[] };
-  if (format !== FORMAT || !Array.isArray(styles)) {
+  const { format, models } = (data ?? {}) as { format?: number; models?: ModelRow[] };
+  if (format !== FORMAT || !Array.isArray(models)) {
     throw new Error("models.json is not of this page’s format; export the page again.");
   }
-  if (styles.length === 0) throw new Error("models.json lists no style; export the page again.");
-  for (const style of styles) {
-    const wrong = NUMBERS.find((key) => !(style[key] >= 0));
-    if (wrong || typeof style.file !== "string" || typeof style.sha256 !== "string") {
-      throw new Error(
-        `models.json: “${style.name}” lacks ${wrong ?? "its file"}; export it again.`,
-      );
+  const folder = new URL(MODELS, page);
+  const styles = models.flatMap((row) => {
+    const missing = missingIn(row);
+    if (missing) {
+      throw new Error(`models.json: “${row.file}” lacks ${missing}; export it again.`);
     }
-  }
-  const models = new URL(MODELS, page);
-  return styles.map((style) => ({
-    ...style,
     // With the checksum, a new model has a new address, and caches never serve an old one.
-    file: new URL(`${style.file}?v=${style.sha256.slice(0, 12)}`, models).href,
-    thumbnail: new URL(style.thumbnail, models).href,
-  }));
+    const file = new URL(`${row.file}?v=${row.sha256.slice(0, 12)}`, folder).href;
+    const model: Model = { ...row, file, styles: row.styles.length };
+    return row.styles.map((style, index) => {
+      const thumbnail = style.thumbnail && new URL(style.thumbnail, folder).href;
+      return { ...style, thumbnail, model, index };
+    });
+  });
+  if (styles.length === 0) throw new Error("models.json lists no style; export the page again.");
+  return styles;
 }
 
 /** Fetches the styles of the page at this address. Throws Error with a sentence for people. */

@@ -31,7 +31,8 @@ export async function workOffline(
     location.reload();
     return;
   }
-  const things = styles.flatMap((style) => [style.file, style.thumbnail]);
+  const addresses = styles.flatMap(({ model, thumbnail }) => [model.file, thumbnail]);
+  const things = new Set(addresses.filter((address) => address !== ""));
   navigator.serviceWorker.addEventListener("message", ({ data }) => {
     if (data === "kept") kept();
   });

@@ -1,6 +1,6 @@
 /** Starts the worker that paints, and tries another way when one fails. */
 
-import type { Style } from "./manifest";
+import type { Choice } from "./mixture";
 import type { Answer, Budget, Failure, PaintRequest, Picture, Provider } from "./protocol";
 
 /** Tried in this order when memory is short. The first two measure as `neuralart stylize` does. */
@@ -28,10 +28,10 @@ export interface Listener {
   failed(text: string): void;
 }
 
-const SENTENCES: Record<Exclude<Failure, "gpu">, (style: Style) => string> = {
+const SENTENCES: Record<Exclude<Failure, "gpu">, (choice: Choice) => string> = {
   memory: () => "There is not enough memory to paint this photo here. A smaller photo will work.",
-  offline: (style) => `“${style.title}” could not be loaded. Is the connection gone?`,
-  model: (style) => `“${style.title}” cannot be run: its file is missing or damaged.`,
+  offline: ({ title }) => `“${title}” could not be loaded. Is the connection gone?`,
+  model: ({ title }) => `“${title}” cannot be run: its file is missing or damaged.`,
   runtime: () => "The painting engine could not be loaded. Is the connection gone?",
 };
 
@@ -54,7 +54,7 @@ export class Painter {
     this.isBusy = false;
   }
 
-  async paint(style: Style, photo: Picture): Promise<void> {
+  async paint(choice: Choice, photo: Picture): Promise<void> {
     if (this.isBusy) this.stop();
     this.isBusy = true;
     this.provider ??= (await navigator.gpu?.requestAdapter().catch(() => null)) ? "webgpu" : "wasm";
@@ -62,23 +62,24 @@ export class Painter {
     const { provider } = this;
     const request: PaintRequest = {
       type: "paint",
-      style,
+      model: choice.model,
+      mixture: choice.mixture,
       photo,
       provider,
       budget: BUDGETS[this.budgetIndex],
       page: this.page,
     };
     this.worker ??= new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.receive(data, style, photo);
+    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.receive(data, choice, photo);
     this.worker.onerror = (event) => {
       // The worker could not catch it: it was not loaded, or its module aborted.
       const failure = event.message ? "memory" : "runtime";
-      this.receive({ type: "failed", failure, detail: event.message }, style, photo);
+      this.receive({ type: "failed", failure, detail: event.message }, choice, photo);
     };
     this.worker.postMessage(request);
   }
 
-  private receive(answer: Answer, style: Style, photo: Picture): void {
+  private receive(answer: Answer, choice: Choice, photo: Picture): void {
     const { listener } = this;
     if (answer.type === "engine") listener.engine(answer.text);
     else if (answer.type === "progress")
@@ -86,14 +87,14 @@ export class Painter {
     else if (answer.type === "preview")
       listener.preview(answer.width, answer.height, answer.stages);
     else if (answer.type === "tile") listener.tile(answer);
-    else if (answer.type === "failed") this.recover(answer.failure, answer.detail, style, photo);
+    else if (answer.type === "failed") this.recover(answer.failure, answer.detail, choice, photo);
     else {
       this.isBusy = false;
       listener.done();
     }
   }
 
-  private recover(failure: Failure, detail: string, style: Style, photo: Picture): void {
+  private recover(failure: Failure, detail: string, choice: Choice, photo: Picture): void {
     console.warn(`neuralart: ${failure}: ${detail}`);
     const wasBusy = this.isBusy;
     this.stop(); // only the worker's end frees its memory
@@ -103,13 +104,13 @@ export class Painter {
       this.listener.notice(
         "The graphics card stopped answering. Painting goes on on the processor, which is slower.",
       );
-      void this.paint(style, photo);
+      void this.paint(choice, photo);
     } else if (failure === "memory" && this.budgetIndex + 1 < BUDGETS.length) {
       this.budgetIndex += 1;
       this.listener.notice("Memory was short. Painting goes on in smaller pieces.");
-      void this.paint(style, photo);
+      void this.paint(choice, photo);
     } else {
-      this.listener.failed(SENTENCES[failure](style));
+      this.listener.failed(SENTENCES[failure](choice));
     }
   }
 }

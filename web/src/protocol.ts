@@ -1,6 +1,6 @@
 /** The messages between the page and its worker. */
 
-import type { Style } from "./manifest";
+import type { Model } from "./manifest";
 import type { Box } from "./tiles";
 
 /** A picture: RGB, 3 bytes a pixel, rows from the top. */
@@ -16,13 +16,15 @@ export type Provider = "webgpu" | "wasm";
 export interface Budget {
   /** Of a tile with its overlap. */
   tile: number;
-  /** Of the copy that statistics are measured on, if fewer than the style's `measured_pixels`. */
+  /** Of the copy that statistics are measured on, if fewer than the model's `measured_pixels`. */
   measured?: number;
 }
 
 export interface PaintRequest {
   type: "paint";
-  style: Style;
+  model: Model;
+  /** The weight of every style of the model, with a sum of 1. */
+  mixture: number[];
   photo: Picture;
   provider: Provider;
   budget: Budget;

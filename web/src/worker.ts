@@ -1,7 +1,7 @@
 /** The worker that paints: it measures the statistics of a picture, then paints it in tiles. */
 
 import type * as Ort from "onnxruntime-web";
-import type { Style } from "./manifest";
+import type { Model } from "./manifest";
 import { cut, fromPlanes, grown, shrink, sizeWithin, toPlanes } from "./pixels";
 import type { Answer, Budget, Failure, PaintRequest, Picture, Provider } from "./protocol";
 import { loadRuntime, openSession, threads } from "./runtime";
@@ -37,10 +37,10 @@ function failureOf(error: unknown, provider: Provider): Failure {
   return provider === "webgpu" ? "gpu" : "model";
 }
 
-async function fetchModel(style: Style): Promise<Uint8Array> {
+async function fetchModel({ file }: Model): Promise<Uint8Array> {
   let answer: Response;
   try {
-    answer = await fetch(style.file);
+    answer = await fetch(file);
   } catch (error) {
     throw new Failed("offline", error);
   }
@@ -49,9 +49,10 @@ async function fetchModel(style: Style): Promise<Uint8Array> {
 }
 
 async function sessionFor(request: PaintRequest): Promise<[typeof Ort, Ort.InferenceSession]> {
-  const { style, provider } = request;
-  const model = fetchModel(style);
-  model.catch(() => {}); // awaited below, where it throws again
+  const { model, provider } = request;
+  const key = `${provider} ${model.file}`;
+  const source = opened?.key === key ? opened.session : fetchModel(model);
+  if (source instanceof Promise) source.catch(() => {}); // awaited below, where it throws again
   runtime ??= loadRuntime(request.page);
   let ort: typeof Ort;
   try {
@@ -59,17 +60,15 @@ async function sessionFor(request: PaintRequest): Promise<[typeof Ort, Ort.Infer
   } catch (error) {
     throw new Failed("runtime", error);
   }
-  const key = `${provider} ${style.file}`;
-  if (opened?.key !== key) {
-    await opened?.session.release();
-    opened = undefined;
-    opened = { key, session: await openSession(ort, await model, provider) };
-    if (provider === "webgpu") {
-      const device = await ort.env.webgpu.device;
-      device?.lost?.then(() =>
-        post({ type: "failed", failure: "gpu", detail: "the device was lost" }),
-      );
-    }
+  if (!(source instanceof Promise)) return [ort, source];
+  await opened?.session.release();
+  opened = undefined;
+  opened = { key, session: await openSession(ort, await source, provider) };
+  if (provider === "webgpu") {
+    const device = await ort.env.webgpu.device;
+    device?.lost?.then(() =>
+      post({ type: "failed", failure: "gpu", detail: "the device was lost" }),
+    );
   }
   return [ort, opened.session];
 }
@@ -81,16 +80,24 @@ interface Painted {
   statistics: Float32Array;
 }
 
-function runner(ort: typeof Ort, session: Ort.InferenceSession, style: Style): Run {
+function runner(
+  ort: typeof Ort,
+  session: Ort.InferenceSession,
+  { model, mixture }: PaintRequest,
+): Run {
+  const weights = Float32Array.from(mixture);
   return async (photo, statistics) => {
     const { width, height } = photo;
-    const given = statistics ?? new Float32Array(2 * style.statistics);
+    const given = statistics ?? new Float32Array(2 * model.statistics);
     const outputs = await session.run({
       image: new ort.Tensor("float32", toPlanes(photo.rgb), [1, 3, height, width]),
-      statistics: new ort.Tensor("float32", given, [2, style.statistics]),
+      statistics: new ort.Tensor("float32", given, [2, model.statistics]),
       frozen: new ort.Tensor("bool", [statistics !== undefined], [1]),
+      ...(model.styles > 1 && {
+        mixture: new ort.Tensor("float32", weights, [1, model.styles]),
+      }),
     });
-    const stages = Array.from({ length: style.stages }, (_, k) => outputs[`stage${k + 1}`].data);
+    const stages = Array.from({ length: model.stages }, (_, k) => outputs[`stage${k + 1}`].data);
     return {
       stages: stages.map((planes) => fromPlanes(planes as Float32Array)),
       // A copy, since the runtime may reuse its own memory.
@@ -104,26 +111,26 @@ function roundUp(pixels: number, multiple: number): number {
 }
 
 /** The most pixels of a tile: at least (3 * reach)², so that the overlaps leave reach². */
-function tilePixels(budget: Budget, style: Style): number {
-  return Math.max(budget.tile, (3 * style.reach) ** 2);
+function tilePixels(budget: Budget, model: Model): number {
+  return Math.max(budget.tile, (3 * model.reach) ** 2);
 }
 
 async function paint(request: PaintRequest): Promise<void> {
-  const { style, photo, budget, provider } = request;
+  const { model, photo, budget, provider } = request;
   const [ort, session] = await sessionFor(request);
-  const run = runner(ort, session, style);
+  const run = runner(ort, session, request);
   const count = threads();
   const processor = count > 1 ? `the processor, ${count} threads` : "the processor, one thread";
   post({ type: "engine", text: provider === "webgpu" ? "the graphics card" : processor });
 
-  const most = Math.min(style.measured_pixels, budget.measured ?? Infinity);
+  const most = Math.min(model.measured_pixels, budget.measured ?? Infinity);
   const isWhole = photo.width * photo.height <= most;
   const size = sizeWithin(photo.width, photo.height, most);
-  const [width, height] = isWhole ? size : size.map((edge) => roundUp(edge, style.multiple));
-  const largest = tilePixels(budget, style);
+  const [width, height] = isWhole ? size : size.map((edge) => roundUp(edge, model.multiple));
+  const largest = tilePixels(budget, model);
   const tiles = isWhole
     ? []
-    : bestTiling(photo.width, photo.height, style.reach, style.multiple, largest);
+    : bestTiling(photo.width, photo.height, model.reach, model.multiple, largest);
 
   const areas = [width * height, ...tiles.map(({ computed }) => computed.width * computed.height)];
   const total = areas.reduce((sum, area) => sum + area, 0);
@@ -139,7 +146,7 @@ async function paint(request: PaintRequest): Promise<void> {
     return painted;
   };
 
-  const small = grown(shrink(photo, width, height), style.minimum);
+  const small = grown(shrink(photo, width, height), model.minimum);
   const measured = await timed(small);
   const whole: Box = { left: 0, top: 0, width, height };
   const stages = measured.stages.map((rgb) => cut({ ...small, rgb }, whole));

@@ -19,10 +19,14 @@ from onnx import TensorProto, helper
 from neuralart import __version__
 from neuralart.engine.door import mx
 from neuralart.errors import ModelError
+from neuralart.exporting.graph import MIXTURE
 from neuralart.exporting.to_onnx.operators import CONVERTERS, Array, Builder, MeasuredNorms, Node
 from neuralart.machine.archive import Arrays
 
 OPSET = 17
+
+# Inputs of the symbol, and their names in the ONNX model.
+INPUTS = {"data": "image", MIXTURE: MIXTURE}
 
 IR_VERSION = 8  # that of the ONNX release which introduced opset 17
 
@@ -50,11 +54,11 @@ def _nodes(symbol: Any) -> tuple[list[Node], list[int]]:
     return nodes, [head[0] for head in graph["heads"]]
 
 
-def _independent_of_data(nodes: Sequence[Node]) -> set[int]:
-    """The nodes that do not depend on ``data``: parameters and what is computed from them alone."""
+def _independent_of_inputs(nodes: Sequence[Node]) -> set[int]:
+    """The nodes that depend on no input: parameters and what is computed from them alone."""
     fixed: set[int] = set()
     for node in nodes:
-        if node.name != "data" and fixed.issuperset(node.inputs):
+        if node.name not in INPUTS and fixed.issuperset(node.inputs):
             fixed.add(node.index)
     return fixed
 
@@ -95,35 +99,40 @@ def onnx_model(
     arrays: Arrays,
     metadata: Mapping[str, str],
     *,
+    styles: int = 1,
     size: tuple[int, int] | None = None,
     half: bool = False,
     norms: MeasuredNorms | None = None,
 ) -> onnx.ModelProto:
-    """Convert a symbol whose only input is ``data``, which becomes the ONNX model's ``image``.
+    """Convert a symbol with the input ``data``, the ONNX model's ``image``, and maybe ``mixture``.
 
     metadata  text to store in the file
+    styles    how many weights ``mixture`` has; 1 for a symbol without it
     size      (height, width) for a model that takes one picture of this size and no other
-    half      store the kernels in 16 bits: half the file, at float32's speed in every runtime
+    half      store kernels, and tables of scales and shifts, in 16 bits: half the file, at
+              float32's speed in every runtime
     norms     makes the statistics an input and an output; then N is 1
-    Shape:    image (N, 3, H, W) float32 -> the symbol's outputs by their names, of the same shape
+    Shape:    image (N, 3, H, W) float32, mixture (1, styles) float32 -> the symbol's outputs by
+              their names, of the image's shape
     Raises ModelError naming the layer that has no ONNX form.
     """
     nodes, heads = _nodes(symbol)
     sizes = None
     if size is not None:
         internals = symbol.get_internals()
-        shapes = internals.infer_shape(data=(1, 3, *size))[1]
+        mixture = {MIXTURE: (1, styles)} if styles > 1 else {}
+        shapes = internals.infer_shape(data=(1, 3, *size), **mixture)[1]
         by_name = dict(zip(internals.list_outputs(), shapes, strict=True))
         sizes = {node.index: by_name.get(f"{node.name}_output", ()) for node in nodes}
     builder = Builder(_channels_kept(nodes, heads), sizes, half)
     converters = {**CONVERTERS, "InstanceNorm": norms or CONVERTERS["InstanceNorm"]}
-    fixed = _independent_of_data(nodes)
+    fixed = _independent_of_inputs(nodes)
     builder.values.update(_constants(symbol, nodes, fixed, arrays))
     for node in nodes:
         if node.index in fixed:
             continue
         if node.op == "null":
-            builder.values[node.index] = "image"
+            builder.values[node.index] = INPUTS[node.name]
         elif node.op in converters:
             inputs = [builder.values[source] for source in node.inputs]
             builder.values[node.index] = converters[node.op](builder, node, inputs)
@@ -132,6 +141,10 @@ def onnx_model(
     batch = 1 if norms or size else "batch"
     shape = (batch, 3, *(size or ("height", "width")))
     builder.inputs.append(helper.make_tensor_value_info("image", TensorProto.FLOAT, shape))
+    if styles > 1:
+        builder.inputs.append(
+            helper.make_tensor_value_info(MIXTURE, TensorProto.FLOAT, (1, styles))
+        )
     builder.outputs += [
         helper.make_tensor_value_info(nodes[head].name, TensorProto.FLOAT, shape) for head in heads
     ]

@@ -72,7 +72,7 @@ class Builder:
         return self._stored[key]
 
     def kernel(self, value: Value, name: str) -> Value:
-        """A convolution's kernel. With ``half`` it is stored in 16 bits and cast to 32."""
+        """A kernel or a table of scales. With ``half`` it is stored in 16 bits and cast to 32."""
         if not self._half or isinstance(value, str):
             return value
         return self.add("Cast", [value.astype(np.float16)], name, to=TensorProto.FLOAT)
@@ -175,6 +175,25 @@ def _depth_to_space(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     return builder.add("DepthToSpace", inputs, node.name, blocksize=node.attrs["block_size"])
 
 
+def _dot(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    if node.attrs.get("transpose_a", False) or node.attrs.get("transpose_b", False):
+        raise ModelError(f"{node.name}: a product of transposed matrices cannot be exported")
+    left, right = inputs
+    return builder.add("MatMul", [left, builder.kernel(right, f"{node.name}_table")], node.name)
+
+
+def _reshape(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    if node.attrs["shape"] != (-1,):
+        raise ModelError(f"{node.name}: reshaping but to one row cannot be exported")
+    return builder.add("Reshape", [*inputs, _ints(-1)], node.name)
+
+
+def _sum(builder: Builder, node: Node, inputs: list[Value]) -> Value:
+    if not isinstance(node.attrs.get("axis"), int) or not node.attrs.get("keepdims", False):
+        raise ModelError(f"{node.name}: a sum but along one axis that stays cannot be exported")
+    return builder.add("ReduceSum", [*inputs, _ints(node.attrs["axis"])], node.name)
+
+
 def _elementwise(op: str) -> Converter:
     def convert(builder: Builder, node: Node, inputs: list[Value]) -> Value:
         if "scalar" in node.attrs:
@@ -198,20 +217,19 @@ class MeasuredNorms:
     measured    output, (2, C) float32: the picture's own statistics
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
+        """``channels`` of each norm, in the order of the graph."""
         self._names: list[str] = []
-        self._channels: list[int] = []
+        self._channels = channels
 
     def __call__(self, builder: Builder, node: Node, inputs: list[Value]) -> Value:
         out, gamma, beta = inputs
-        assert isinstance(gamma, np.ndarray) and isinstance(beta, np.ndarray)
         name = node.name
 
         def add(op: str, inputs: Sequence[Value], what: str, **attrs: Any) -> str:
             return builder.add(op, inputs, f"{name}_{what}", **attrs)
 
         self._names.append(name)
-        self._channels.append(len(gamma))
         own_mean = add("ReduceMean", [out], "own_mean", axes=(2, 3))
         centred = add("Sub", [out, own_mean], "centred")
         # In two passes: E[x^2] - E[x]^2 loses all its digits where a photo is flat.
@@ -222,8 +240,14 @@ class MeasuredNorms:
         var = add("Where", ["frozen", f"{name}_var", own_var], "used_var")
         eps = np.array(node.attrs["eps"], np.float32)
         deviation = add("Sqrt", [add("Add", [var, eps], "var_eps")], "deviation")
-        scale = add("Div", [gamma.reshape(1, -1, 1, 1), deviation], "scale")
-        shift = add("Sub", [beta.reshape(1, -1, 1, 1), add("Mul", [mean, scale], "at")], "shift")
+
+        def by_channel(value: Value, what: str) -> Value:
+            if isinstance(value, str):  # of a mixture, computed in the graph
+                return add("Reshape", [value, _ints(1, -1, 1, 1)], what)
+            return value.reshape(1, -1, 1, 1)
+
+        scale = add("Div", [by_channel(gamma, "scales"), deviation], "scale")
+        shift = add("Sub", [by_channel(beta, "shifts"), add("Mul", [mean, scale], "at")], "shift")
         return builder.add("Add", [add("Mul", [out, scale], "scaled"), shift], name)
 
     def finish(self, builder: Builder) -> None:
@@ -265,6 +289,10 @@ CONVERTERS: dict[str, Converter] = {
     "Activation": _activation,
     "clip": _clip,
     "depth_to_space": _depth_to_space,
+    "dot": _dot,
+    "Reshape": _reshape,
+    "sum": _sum,
+    "broadcast_div": _elementwise("Div"),
     **dict.fromkeys(("elemwise_add", "broadcast_add"), _elementwise("Add")),
     **dict.fromkeys(("elemwise_sub", "broadcast_sub"), _elementwise("Sub")),
     **dict.fromkeys(("broadcast_mul", "_mul_scalar"), _elementwise("Mul")),

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ import onnxruntime
 from onnxruntime import quantization
 
 from neuralart.pictures.pixels import X
+
+Feeds = Mapping[str, X]
+"""The inputs of a model by name."""
 
 
 def _options() -> Any:
@@ -28,19 +31,21 @@ def _session(file: Path, options: Any, **more: Any) -> Any:
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"], **more)
 
 
-def paint(file: Path, pictures: Sequence[X]) -> list[list[X]]:
+def paint(file: Path, feeds: Sequence[Feeds]) -> list[list[X]]:
     """The model's outputs that are pictures, for each picture.
 
-    Shape:  (N, 3, H, W) RGB 0..255 -> the same
+    feeds   for each picture the inputs by name: ``image``, and ``mixture`` of a model with several
+            styles. A page's model paints on the statistics of the picture itself
+    Shape:  image (N, 3, H, W) RGB 0..255 -> the same
     """
     session = _session(file, _options())
-    feeds = {
+    zeros = {
         put.name: np.zeros(put.shape, bool if put.type == "tensor(bool)" else np.float32)
         for put in session.get_inputs()
-        if put.name != "image"
+        if put.name in ("statistics", "frozen")
     }
     names = [put.name for put in session.get_outputs() if len(put.shape) == 4]
-    return [session.run(names, {"image": picture, **feeds}) for picture in pictures]
+    return [session.run(names, {**zeros, **each}) for each in feeds]
 
 
 @contextlib.contextmanager
@@ -56,19 +61,19 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-class _Pictures(quantization.CalibrationDataReader):  # type: ignore[misc]  # the base has no types
-    def __init__(self, pictures: Sequence[X]) -> None:
-        self._feeds = iter([{"image": picture} for picture in pictures])
+class _Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # the base has no types
+    def __init__(self, feeds: Sequence[Feeds]) -> None:
+        self._feeds = iter(feeds)
 
-    def get_next(self) -> dict[str, X] | None:
+    def get_next(self) -> Feeds | None:
         return next(self._feeds, None)
 
 
-def quantize(source: Path, target: Path, pictures: Sequence[X], exact: Sequence[str]) -> None:
+def quantize(source: Path, target: Path, feeds: Sequence[Feeds], exact: Sequence[str]) -> None:
     """Make a model compute its convolutions in 8 bits.
 
-    Activations are unsigned, in the ranges that they have for ``pictures``. Weights are signed, and
-    each channel has a scale.
+    Activations are unsigned, in the ranges that they have for ``feeds``, see `paint`. Weights are
+    signed, and each channel has a scale.
 
     exact   nodes that stay in float32
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
@@ -78,7 +83,7 @@ def quantize(source: Path, target: Path, pictures: Sequence[X], exact: Sequence[
         quantization.quantize_static(
             source,
             target,
-            _Pictures(pictures),
+            _Reader(feeds),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "ConvTranspose"],
             nodes_to_exclude=list(exact),

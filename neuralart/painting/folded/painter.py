@@ -1,4 +1,4 @@
-"""Painting apart from training: one graph for a whole chain, on given statistics, tile by tile."""
+"""The folded painter: one fast graph for a whole chain paints tile by tile, on given statistics."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ from neuralart.painting.folded.graph import folded_chain
 from neuralart.painting.tiles import Span, Tiling, best_tiling
 from neuralart.pictures.pixels import Pixels, X
 
-# Convolutions of so many channels are in 8 bits even in the first stage, whose slowest they are.
-# In the fast chain they cost 2 dB; its thin ones would cost 2.5 more, the default chain's thin ones 5.
+# Convolutions with at least this many channels compute in 8 bits even in the first stage, of which
+# they are the slowest. In the fast chain they cost 2 dB. The thinner ones would cost 2.5 dB more
+# there, and 5 dB in the default chain.
 WIDE = 48
 
-# One level of 0..255 in a picture of this type.
+# The value of one level of 0..255, by the type of a picture.
 STEPS: dict[type, float] = {np.uint8: 1, np.uint16: 257}
 
 
@@ -48,7 +49,7 @@ def _reflected(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
 
 
 def tile_pixels(image: Pixels, frame: int, rows: Span, columns: Span) -> Pixels:
-    """A tile of a picture in its frame of reflection.
+    """Cut a tile out of a picture that has a frame of its own reflection, ``frame`` pixels wide.
 
     Shape:  (H, W, 3) -> (rows.stop - rows.start, columns.stop - columns.start, 3)
     """
@@ -59,7 +60,7 @@ def tile_pixels(image: Pixels, frame: int, rows: Span, columns: Span) -> Pixels:
         return image[top:bottom, left:right]
     down, across = _reflected(top, bottom, height), _reflected(left, right, width)
     tile = np.empty((bottom - top, right - left, RGB), image.dtype)
-    # The part inside the picture, which is nearly all of it; then the four sides, by indices.
+    # The part inside the picture is nearly all of the tile. Only the four sides need indices.
     y0, y1 = max(0, -top), min(bottom, height) - top
     x0, x1 = max(0, -left), min(right, width) - left
     tile[y0:y1, x0:x1] = image[top + y0 : top + y1, left + x0 : left + x1]
@@ -111,8 +112,8 @@ class FoldedPainter:
         self._dtype = "bfloat16" if precision == "bfloat16" else "float32"
         if precision != "float32" and not (self._folds and devices.are_cpu):
             raise ConfigError(
-                f"--precision {precision}: only on the CPU, and for chains whose stages begin with a "
-                "convolution of stride 2 and end with one of stride 1; use float32"
+                f"--precision {precision}: only on the CPU, and for chains whose stages begin with "
+                "a convolution of stride 2 and end with one of stride 1; use float32"
             )
         if precision == "bfloat16" and "bfloat16" not in faster_precisions():
             raise ConfigError(
@@ -122,11 +123,12 @@ class FoldedPainter:
         self._symbol: Any = None
         self._executor: Executor | None = None
         self._shape: Shape = ()
-        # Input and output of the graph: new memory of that size takes as long to get as to fill.
+        # The graph's input and output. They are kept, since getting new memory of that size takes
+        # as long as filling it.
         self._buffers: tuple[X, X] = np.empty(0, np.float32), np.empty(0, np.float32)
 
     def calibrate(self, image: Pixels, statistics: Arrays) -> None:
-        """Find the ranges of 8 bits on a picture; all others are painted in them."""
+        """Find the 8-bit ranges on a picture. All pictures are then painted with them."""
         (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()
         pixels = tile_pixels(image, painting_frame_px(self._specs), *tile)
         kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
@@ -144,7 +146,7 @@ class FoldedPainter:
         )
 
     def paint(self, image: Pixels, statistics: Arrays, tiling: Tiling) -> Pixels:
-        """The painting of a picture, tile by tile.
+        """Paint a picture, tile by tile.
 
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same
         """
@@ -177,17 +179,18 @@ class FoldedPainter:
         return from_blocks(painted, step, kind, self._edge, power)
 
     def _frozen(self, statistics: Arrays) -> tuple[Arrays, float]:
-        """The graph's parameters, and the factor that its output must be multiplied by."""
+        """The graph's parameters on these statistics, and the factor for its output."""
         arrays = {**self._params, **statistics}
         if not self._folds:
             return arrays, 1.0
         return fold(self._specs, self._prefixes, self._weights, arrays, NORM_EPSILON)
 
     def _bind(self, shape: Shape) -> Executor:
-        """An executor for one painting: one that painted goes on with some of its first weights.
+        """Bind the graph for one painting.
 
-        Binding takes some 20 ms. The memory of the executor before it, if that was as large, saves
-        a fifth of the painting's time at 1920x1080: the system gives new pages slowly.
+        An executor cannot paint again with other weights: it keeps some of its first ones. Binding
+        takes some 20 ms. Taking over the memory of an executor of the same shape saves a fifth of
+        the painting's time at 1920x1080, since the system gives new pages slowly.
         """
         if self._symbol is None:
             self._symbol = (

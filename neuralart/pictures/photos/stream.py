@@ -86,13 +86,20 @@ class Photos:
         Shape:   (edge_px, edge_px, 3) uint8
         Photos that cannot be used are left out.
         """
+        for name, image in self.whole(held_out=held_out, count=count):
+            yield name, centre_crop(resize_shorter_edge(image, edge_px), edge_px)
+
+    def whole(self, *, held_out: bool, count: int) -> Iterator[tuple[str, Image]]:
+        """Yield (name, photo) of ``count`` photos, spread over all or the held-out ones.
+
+        Photos that cannot be used are left out.
+        """
         numbers = self._kept_out if held_out else np.arange(self.count)
         for index in range(count):
             number = int(numbers[index * len(numbers) // count])
             image = self._read(number)
             if image is not None:
-                square = centre_crop(resize_shorter_edge(image, edge_px), edge_px)
-                yield self._source.name(number), square
+                yield self._source.name(number), image
 
     def _first_squares(self, numbers: Numbers, count: int) -> tuple[list[Image], int]:
         """Middle squares of the first ``count`` usable photos, and how many photos were tried."""

@@ -1,9 +1,10 @@
-"""One training by several devices and processes: what they sum, and what they must agree on, by MXNet's kvstore.
+"""What the devices and workers of one training exchange, by MXNet's kvstore.
 
-A job of ``dist_sync`` is a scheduler, servers and workers that find each other by the variables
-DMLC_ROLE, DMLC_PS_ROOT_URI, DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER and DMLC_NUM_SERVER (`neuralart.launch`
-sets them). ps-lite below it has no failure handling: a worker that waits for one that died waits for
-ever, inside MXNet. So the waiting is done by a thread, and the main thread may give up.
+A job of ``dist_sync`` has a scheduler, servers and workers. They find each other by the environment
+variables DMLC_ROLE, DMLC_PS_ROOT_URI, DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER and DMLC_NUM_SERVER, which
+`neuralart.training.workers.launch` sets. ps-lite, which the kvstore uses, does not handle failures:
+a worker that waits for a dead one waits for ever, inside MXNet. So another thread does the waiting,
+and the main thread can give up.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from neuralart.errors import ConfigError, RunError
 
 T = TypeVar("T")
 
+# Each task comes with the queue that its result, or the exception that it raised, goes to.
+_Tasks = queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[Any]]]
+
 START_SECONDS = 120.0
-"""For all workers of a job to find each other."""
+"""How long the workers of a job may take to find each other."""
 
 GRACE_SECONDS = 10.0
-"""From a signal that asks this worker to stop until it no longer waits for the others."""
+"""How long a worker that was asked to stop goes on waiting for the others."""
 
 _VARIABLES = (
     "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER",
@@ -41,22 +45,25 @@ class PeersGoneError(Exception):
 
 
 class Cluster:
-    """The devices and workers of one job. Worker 0 leads: its run is kept, and its checkpoint is resumed.
+    """The devices and workers of one job.
 
-    ``interrupts`` is a list that a signal's number is added to when this worker is to stop.
+    Worker 0 leads: its run is kept, and its checkpoint is resumed. ``interrupts`` is a list; the
+    number of a signal that asks this worker to stop is added to it.
     """
 
     def __init__(self, kvstore: str, devices: int) -> None:
-        """Raises ConfigError if ``dist_sync`` was not started as a job, RunError if it does not assemble."""
+        """Join the job, or make a kvstore for the devices of this process.
+
+        Raises ConfigError if ``dist_sync`` was not started as a job, RunError if its workers do not
+        find each other within `START_SECONDS`.
+        """
         self.rank, self.workers = 0, 1
         self.interrupts: Sequence[int] = ()
         self._known: set[str] = set()
         self._exchanges = 0
         self._kv: Any = None
         self._closed, self._exit_code = False, 1
-        self._tasks: queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[Any]]] | None = (
-            None
-        )
+        self._tasks: _Tasks | None = None
         if kvstore == "dist_sync":
             self._join()
         elif devices > 1:
@@ -66,7 +73,8 @@ class Cluster:
         missing = [name for name in _VARIABLES if name not in os.environ]
         if missing or os.environ.get("DMLC_ROLE") != "worker":
             raise ConfigError(
-                "--kvstore dist_sync: this process is no worker of a job; start one with `neuralart launch`"
+                "--kvstore dist_sync: this process is no worker of a job; "
+                "start one with `neuralart launch`"
             )
         self._tasks = queue.SimpleQueue()
         atexit.register(self._exit_unless_closed)
@@ -89,7 +97,10 @@ class Cluster:
         return self.rank == 0
 
     def _wait(self, task: Callable[[], T], give_up: Callable[[], bool] | None = None) -> T:
-        """The task's result, from the thread that may wait for ever. Raises PeersGoneError."""
+        """Run a task in the thread that may wait for ever, and return its result.
+
+        Raises PeersGoneError when ``give_up`` says so, or `GRACE_SECONDS` after an interrupt.
+        """
         assert self._tasks is not None
         answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tasks.put((task, answer))
@@ -111,9 +122,9 @@ class Cluster:
             return value
 
     def sum(self, arrays: Mapping[str, Sequence[Any]]) -> None:
-        """Give every array the sum, over devices and workers, of all of its name.
+        """Replace every array by the sum of the arrays of its name, over devices and workers.
 
-        ``arrays`` has an NDArray for each device. Raises PeersGoneError.
+        ``arrays`` has by name an NDArray for each device. Raises PeersGoneError.
         """
         if self._kv is None:
             return
@@ -136,7 +147,7 @@ class Cluster:
             self._wait(exchange)
 
     def sum_numbers(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The sum over workers of a few numbers."""
+        """Sum a few numbers over the workers."""
         if self.workers == 1:
             return values
         array = mx.nd.array(values)
@@ -145,7 +156,7 @@ class Cluster:
         return total
 
     def gather(self, data: bytes) -> list[bytes]:
-        """What each worker hands in, in order of rank; all workers call this together."""
+        """Return the data of every worker, by rank. All workers must call this together."""
         if self.workers == 1:
             return [data]
         lengths = np.zeros(self.workers, np.float32)
@@ -160,7 +171,7 @@ class Cluster:
         ]
 
     def broadcast(self, data: bytes) -> bytes:
-        """What the leader hands in; all workers call this together."""
+        """Return the leader's data. All workers must call this together."""
         return self.gather(data if self.leads else b"")[0]
 
     def _exchange(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -168,7 +179,7 @@ class Cluster:
         return self.sum_numbers(f"exchange{self._exchanges}", values)
 
     def close(self) -> None:
-        """Leave the job when all workers do."""
+        """Leave the job. Waits until all workers do."""
         if self._tasks is not None:
             self._wait(self._leave)
             self._closed = True
@@ -177,18 +188,19 @@ class Cluster:
         self._kv = None
 
     def abandon(self, exit_code: int) -> None:
-        """This process is going to end early, with this exit code."""
+        """Set the exit code of a process that will end before `close`."""
         self._exit_code = exit_code
 
     def _exit_unless_closed(self) -> None:
-        """Whatever ends this process early, it does not wait for the others then, as MXNet would."""
+        """End the process at once if it ends before `close`: MXNet would wait for the others."""
         if not self._closed:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(self._exit_code)
 
 
-def _serve(tasks: queue.SimpleQueue[tuple[Callable[[], Any], queue.SimpleQueue[Any]]]) -> None:
+def _serve(tasks: _Tasks) -> None:
+    """Do tasks one by one, for ever."""
     while True:
         task, answer = tasks.get()
         try:

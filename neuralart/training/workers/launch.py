@@ -1,9 +1,11 @@
-"""``neuralart launch``: one training by several processes, here or on the machines of a host file.
+"""``neuralart launch``: train with several processes, here or on the machines of a host file.
 
-Starts the scheduler, the servers and the workers of MXNet's ``dist_sync``, and watches them. ps-lite waits for ever
-for a worker that died, so when one ends badly the others get SIGTERM, upon which they save, and the job ends.
-Should this process itself be killed, the others end too. Machines are reached by ssh, and must have the same neuralart
-at the same path as here. There is no encryption and no password between the processes: for networks that are trusted.
+Starts the scheduler, servers and workers of MXNet's ``dist_sync``, and watches them. ps-lite waits
+for ever for a dead worker. So when a process fails, the other workers get SIGTERM; they save, and
+the job ends. If this process is killed, the others end too.
+
+Machines are reached by ssh and must have the same neuralart at the same path as here. The processes
+use no encryption and no password among themselves, so use a network that you trust.
 """
 
 from __future__ import annotations
@@ -31,26 +33,29 @@ from neuralart.options.train import LaunchConfig
 LOCAL = "localhost"
 
 PROBE_SECONDS = 20.0
+"""How long machines may take to tell their version."""
 
 STOP_SECONDS = 40.0
-"""For workers to save once the job is to stop; a step, and the grace of `modules.cluster`."""
+"""How long workers may take to stop and save: a step, and `kvstore.GRACE_SECONDS`."""
 
 BEAT_SECONDS = 5.0
+"""How often a far process is sent a byte."""
 
 SILENCE_SECONDS = 45
-"""A far process is sent a byte every so often, and stops when it has heard nothing for so long."""
+"""A far process stops when it has received nothing for this long."""
 
-# A connection that is dead counts as a worker that is, after 3 x 5 s.
+# After 3 x 5 s without an answer ssh ends, and its worker counts as dead.
 _SSH = (
     "ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
     "-o", "ServerAliveCountMax=3",
 )  # fmt: skip
 
-# A process here gets SIGTERM when this one dies in a way that it cannot tell it so.
+# A process on this machine gets SIGTERM when this one dies, however it dies.
 _HERE = ("setpriv", "--pdeathsig", "TERM")
 
-# The far end of ssh, where signals do not travel. The command runs beside a loop that reads what is sent from here: at
-# the end of it, or in silence (the network is cut), the command gets SIGTERM, and SIGKILL if it has not ended then.
+# ssh does not pass signals on. So at its far end, a loop beside the command reads what is sent from
+# here. When that ends, or nothing comes for SILENCE_SECONDS (the network is cut), the command gets
+# SIGTERM, and SIGKILL if it still runs after STOP_SECONDS.
 _FAR = (
     "exec 3<&0; {before}{command} </dev/null 3<&- & child=$!; "
     '{{ while [ -n "$(timeout {silence} head -c 1 <&3)" ]; do :; done; kill $child; '
@@ -58,13 +63,13 @@ _FAR = (
     "}} >/dev/null 2>&1 & exec 3<&-; wait $child"
 )
 
-# Of several addresses that a machine has, ps-lite may tell the others one that they do not reach. The one that ssh
-# came in by is good; the others of its kind (IPv6) ps-lite does not speak.
+# Of a machine's addresses, ps-lite may announce one that the others do not reach. The one that ssh
+# came in by is good, if it is IPv4 (*.*): ps-lite does not speak IPv6.
 _FAR_ADDRESS = "set -- $SSH_CONNECTION; case $3 in *.*) export DMLC_NODE_HOST=$3;; esac; "
 
 
 def _far_command(command: Sequence[str], env: dict[str, str]) -> str:
-    """What ssh is to run, for whatever shell is there: in this folder, with this environment."""
+    """The line for ssh that runs a command in this folder with this environment, in any shell."""
     settings = [f"{key}={value}" for key, value in env.items() if key != "DMLC_NODE_HOST"]
     script = _FAR.format(
         before=_FAR_ADDRESS if "DMLC_NODE_HOST" in env else "",
@@ -77,16 +82,16 @@ def _far_command(command: Sequence[str], env: dict[str, str]) -> str:
 
 @dataclass
 class Host:
-    """A machine, by what ssh calls it, and how many workers it gets."""
+    """A machine by the name that ssh knows, and its number of workers."""
 
     name: str
     slots: int = 1
 
 
 def read_hosts(path: Path) -> list[Host]:
-    """The machines of a host file: a name on a line, ``slots=2`` after it for two workers, # for comments.
+    """Read a host file: a machine's name on each line, and ``slots=2`` after it for two workers.
 
-    Raises ConfigError that names the line that is wrong.
+    ``#`` begins a comment. Raises ConfigError that names the wrong line.
     """
     try:
         lines = path.read_text().splitlines()
@@ -100,7 +105,7 @@ def read_hosts(path: Path) -> list[Host]:
         name, *rest = words
         slots = rest[0].removeprefix("slots=") if rest else "1"
         if len(rest) > 1 or not slots.isdigit() or int(slots) < 1 or name.startswith("-"):
-            raise ConfigError(f"--hosts {path}, line {number}: not a name, and slots=N perhaps")
+            raise ConfigError(f"--hosts {path}, line {number}: is not NAME or NAME slots=N")
         hosts.append(Host(name, int(slots)))
     if not hosts:
         raise ConfigError(f"--hosts {path}: names no machine")
@@ -119,7 +124,7 @@ class Member:
 
 @dataclass
 class Job:
-    """The processes, as they are started, watched and stopped. Worker 0 speaks for all."""
+    """Starts, watches and stops the processes. Only worker 0 writes to this process's stdout."""
 
     members: list[Member] = field(default_factory=list)
     next_beat: float = 0.0
@@ -127,6 +132,7 @@ class Job:
     def start(
         self, name: str, host: str, command: Sequence[str], env: dict[str, str], worker: int | None
     ) -> None:
+        """Start a process on a host; ``worker`` is a worker's number, None for other roles."""
         stdout = None if worker == 0 else subprocess.DEVNULL
         stderr = None if worker == 0 else subprocess.PIPE
         far = host != LOCAL
@@ -134,7 +140,7 @@ class Job:
         process = subprocess.Popen(
             words, env=None if far else {**os.environ, **env}, stdout=stdout, stderr=stderr,
             stdin=subprocess.PIPE if far else subprocess.DEVNULL,
-            # Ctrl-C in a terminal is for this process, which tells the others.
+            # Ctrl-C in a terminal reaches this process only, which then stops the others in order.
             start_new_session=True,
         )  # fmt: skip
         member = Member(name, process, worker is not None)
@@ -146,28 +152,29 @@ class Job:
             member.reader.start()
 
     def dead(self) -> Member | None:
-        """A process that ended badly, a worker before others."""
+        """A process that has failed, or None; a worker rather than another."""
         for member in sorted(self.members, key=lambda member: not member.is_worker):
             if member.process.poll() not in (None, 0):
                 return member
         return None
 
     def running(self) -> list[Member]:
+        """The workers that have not ended."""
         return [m for m in self.members if m.is_worker and m.process.poll() is None]
 
     def beat(self) -> None:
-        """Tell far processes, now and then, that this one is still there."""
+        """Send every far process a byte each `BEAT_SECONDS`, which tells it that this one lives."""
         if time.monotonic() < self.next_beat:
             return
         self.next_beat = time.monotonic() + BEAT_SECONDS
         for member in self.members:
             stdin = member.process.stdin
             if stdin is not None and not stdin.closed:
-                with contextlib.suppress(OSError):  # it has ended, as poll() will say
+                with contextlib.suppress(OSError):  # the process has ended; poll() will say so
                     os.write(stdin.fileno(), b".")
 
     def ask_to_stop(self) -> None:
-        """Workers save and stop; over ssh the end of input says so."""
+        """Tell the workers to save and stop, those behind ssh by the end of their input."""
         for member in self.running():
             if member.process.stdin is not None:
                 with contextlib.suppress(OSError):
@@ -176,13 +183,14 @@ class Job:
                 member.process.terminate()
 
     def wait_for_workers(self, seconds: float) -> None:
+        """Wait until all workers have ended, at most this long."""
         end = time.monotonic() + seconds
         while self.running() and time.monotonic() < end:
             self.beat()
             time.sleep(0.1)
 
     def end(self) -> None:
-        """End what still runs: servers and the scheduler, which end by themselves only after a whole job."""
+        """Kill what still runs: servers and scheduler end by themselves only after a whole job."""
         for member in self.members:
             if member.process.poll() is None:
                 if member.process.stdin is not None:
@@ -192,14 +200,15 @@ class Job:
                     os.killpg(member.process.pid, signal.SIGKILL)
             member.process.wait()
             if member.reader is not None:
-                member.reader.join(timeout=1)  # its last words
+                member.reader.join(timeout=1)  # passes on its last lines
 
 
 def launch(config: LaunchConfig, arguments: Sequence[str]) -> None:
-    """Train with these arguments of ``neuralart train`` on every worker.
+    """Run ``neuralart train`` with these arguments on every worker.
 
-    Raises ConfigError for a wrong host file, RunError if a machine does not answer, has another version, or a
-    process dies, Interrupted on SIGINT and SIGTERM; but for the first the workers have then saved their run.
+    Raises ConfigError for a wrong host file, RunError if a machine does not answer or has another
+    version. When a process dies or a signal comes, the workers save their run and stop; then this
+    raises RunError, or Interrupted for SIGINT and SIGTERM.
     """
     hosts = read_hosts(config.hosts) if config.hosts else [Host(LOCAL, config.workers)]
     far = [host.name for host in hosts if host.name != LOCAL]
@@ -227,31 +236,25 @@ def launch(config: LaunchConfig, arguments: Sequence[str]) -> None:
     job = Job()
     with deferred_signals() as interrupts:
         try:
-            aside = [sys.executable, "-c", "import neuralart.engine.door"]
-            job.start("the scheduler", LOCAL, aside, {**env, "DMLC_ROLE": "scheduler"}, None)
+            # In these two roles, MXNet does its work while it is imported.
+            serve = [sys.executable, "-c", "import neuralart.engine.door"]
+            job.start("the scheduler", LOCAL, serve, {**env, "DMLC_ROLE": "scheduler"}, None)
             for number, host in enumerate(servers):
                 name = f"server {number}" + (f" on {host}" if far else "")
-                job.start(name, host, aside, {**env, "DMLC_ROLE": "server"}, None)
-            command = [
-                sys.executable,
-                "-m",
-                "neuralart",
-                "train",
-                *arguments,
-                "--kvstore",
-                "dist_sync",
-            ]
+                job.start(name, host, serve, {**env, "DMLC_ROLE": "server"}, None)
+            train = [sys.executable, "-m", "neuralart", "train", *arguments]
+            train += ["--kvstore", "dist_sync"]
             for number, host in enumerate(workers):
                 role = {"DMLC_ROLE": "worker", "DMLC_TASK_ID": str(number)}
                 name = f"worker {number}" + (f" on {host}" if far else "")
-                job.start(name, host, command, {**env, **role}, number)
+                job.start(name, host, train, {**env, **role}, number)
             _watch(job, interrupts)
         finally:
             job.end()
 
 
 def _watch(job: Job, interrupts: Sequence[int]) -> None:
-    """Until all workers are done. Raises RunError or Interrupted when the job has stopped early."""
+    """Wait until all workers are done. Raises RunError or Interrupted if the job stops early."""
     dead = None
     while job.running():
         job.beat()
@@ -268,28 +271,31 @@ def _watch(job: Job, interrupts: Sequence[int]) -> None:
         )
     if dead is not None:
         raise RunError(
-            f"{dead.name} {_how_it_ended(dead.process.returncode)}, so the job is stopped; if worker 0 has "
-            "saved its run, the same command with --resume goes on"
+            f"{dead.name} {_how_it_ended(dead.process.returncode)}, so the job is stopped; "
+            "if worker 0 has saved its run, the same command with --resume goes on"
         )
 
 
 def _how_it_ended(code: int) -> str:
-    if code == 255:
+    if code == 255:  # ssh's own
         return "lost its connection"
-    # A shell, as at the far end, has 128 + the signal's number.
+    # A shell, as at the far end, exits with 128 + the signal's number.
     number = -code if code < 0 else code - 128
     return f"was killed by signal {number}" if number > 0 else f"ended with exit code {code}"
 
 
 def _pass_on(stream: IO[bytes], name: str) -> None:
-    """What a worker other than the first says, with its name before it."""
+    """Copy the stderr of a process to this one's, each line after the process's name."""
     for line in stream:
         sys.stderr.write(f"{name}: {line.decode(errors='replace')}")
         sys.stderr.flush()
 
 
 def _check_versions(hosts: Sequence[str]) -> None:
-    """Ask every machine at once for its neuralart. Raises RunError for those that do not answer or differ."""
+    """Ask all machines at once for their version of neuralart.
+
+    Raises RunError that names those that do not answer or differ, ConfigError without ssh.
+    """
     if shutil.which("ssh") is None:
         raise ConfigError(
             "--hosts: ssh is not installed here: apt-get install openssh-client, or use --workers"
@@ -316,7 +322,7 @@ def _check_versions(hosts: Sequence[str]) -> None:
             problems.append(f"{host} does not answer: {said}")
         elif process.returncode:
             problems.append(f"{host} has no neuralart at {sys.executable} in {os.getcwd()}: {said}")
-        elif out.split()[-1:] != [__version__]:  # before it, what a shell says to greet
+        elif out.split()[-1:] != [__version__]:  # a login shell may print a greeting before it
             version = (out.split() or ["of no version"])[-1]
             problems.append(f"{host} has neuralart {version}, and this machine {__version__}")
     if problems:
@@ -324,7 +330,7 @@ def _check_versions(hosts: Sequence[str]) -> None:
 
 
 def _own_address(host: str) -> str:
-    """This machine's address as that host sees it."""
+    """This machine's address as a host sees it. Raises ConfigError if only ssh knows the host."""
     known = subprocess.run([*_SSH, "-G", host], capture_output=True, text=True).stdout
     names = [line.split()[1] for line in known.splitlines() if line.startswith("hostname ")]
     name = names[0] if names else host.rpartition("@")[2]
@@ -333,7 +339,8 @@ def _own_address(host: str) -> str:
             probe.connect((name, 9))  # sends nothing
         except OSError:
             raise ConfigError(
-                f"--hosts: {name} is a name that only ssh knows; give this machine's address as --address"
+                f"--hosts: {name} is a name that only ssh knows; "
+                "give this machine's address as --address"
             ) from None
         return str(probe.getsockname()[0])
 

@@ -1,7 +1,8 @@
-"""What the workers of one training agree on before it begins: who takes which photos, and where it stands.
+"""What the workers of one training agree on before it begins: options, photos and checkpoint.
 
-Every worker does the same with its own photos and the same sums, so each has the same parameters, losses and
-checkpoints; only the leader's are kept. On one machine there is one worker, and nothing to agree on.
+Each worker computes gradients on its own photos. The gradients are summed over all workers, so all
+have the same parameters, losses and checkpoints, and only the leader's are kept. A training by one
+process has one worker and nothing to agree on.
 """
 
 from __future__ import annotations
@@ -18,24 +19,29 @@ from neuralart.options.train import TrainConfig
 from neuralart.training.run import RunFolder, differences, short
 from neuralart.training.workers.kvstore import Cluster
 
-# Options that may differ from worker to worker; what the files hold is compared by checksums.
+# Options that may differ between workers. The files that they name are compared by checksums.
 _OWN_OPTIONS = ("style", "data", "features", "start", "device", "threads")
 
 
 def batch_places(config: TrainConfig, cluster: Cluster, devices: int) -> tuple[int, range]:
-    """Photos of a step, and which of them are this worker's. Raises ConfigError if they do not share out."""
-    each = cluster.workers * devices
-    batch = config.batch or each
-    if batch % each:
+    """Return the number of photos in a batch, and which of them are this worker's.
+
+    Raises ConfigError if --batch cannot be divided evenly among all devices.
+    """
+    all_devices = cluster.workers * devices
+    batch = config.batch or 2 * all_devices
+    if batch % all_devices:
         raise ConfigError(
-            f"--batch {batch}: is no multiple of the {each} devices of all machines; use {each} or {2 * each}"
+            f"--batch {batch}: is no multiple of the {all_devices} devices of all machines; "
+            f"use {all_devices} or {2 * all_devices}"
         )
     share = batch // cluster.workers
     return batch, range(cluster.rank * share, (cluster.rank + 1) * share)
 
 
 def own_folder(path: Path, cluster: Cluster) -> Path:
-    """Where this worker writes its run: the leader in its place, the others where it goes with them."""
+    """The folder that this worker writes its run to: ``path``, or for others than the leader a
+    temporary one."""
     if cluster.leads:
         return path
     folder = Path(tempfile.mkdtemp(prefix="neuralart-worker-"))
@@ -44,7 +50,10 @@ def own_folder(path: Path, cluster: Cluster) -> Path:
 
 
 def check_alike(cluster: Cluster, options: dict[str, Any], inputs: dict[str, Any]) -> None:
-    """Raise RunError, on every worker, if one has another version, other options or other files."""
+    """Raise RunError on every worker if one of them has another version, option or file.
+
+    ``inputs`` has the version and the checksums of the files.
+    """
     mine = {key: value for key, value in options.items() if key not in _OWN_OPTIONS} | inputs
     first, *others = [json.loads(row) for row in cluster.gather(json.dumps(mine).encode())]
     for rank, theirs in enumerate(others, start=1):
@@ -53,12 +62,16 @@ def check_alike(cluster: Cluster, options: dict[str, Any], inputs: dict[str, Any
             key = changed[0]
             raise RunError(
                 f"worker {rank} differs from worker 0: {', '.join(changed)} "
-                f"(there {short(theirs.get(key))}, here {short(first.get(key))}); give every machine the same"
+                f"(there {short(theirs.get(key))}, here {short(first.get(key))}); "
+                "give every machine the same"
             )
 
 
 def share_run(cluster: Cluster, run: RunFolder, resume: bool) -> dict[str, Any] | None:
-    """The record of the leader's run, if it is to go on; every worker's folder then has its checkpoint."""
+    """Return the record of the leader's run if it is to be resumed, else None.
+
+    Copies the leader's checkpoints to the folders of the other workers.
+    """
     record = run.read_record() if resume and cluster.leads else None
     if cluster.workers == 1:
         return record
@@ -77,5 +90,5 @@ def share_run(cluster: Cluster, run: RunFolder, resume: bool) -> dict[str, Any] 
 
 
 def leaders(cluster: Cluster, value: Any) -> Any:
-    """The leader's value, as plain data."""
+    """Return the leader's value, which must be JSON data. All workers must call this together."""
     return json.loads(cluster.broadcast(json.dumps(value).encode()))

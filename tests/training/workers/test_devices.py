@@ -1,4 +1,4 @@
-"""Several devices: the same parameters as one with the same batch, and statistics of each photo's own."""
+"""Several devices learn what one does from the same batch, and normalise each photo by itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def photos(step: int) -> X:
 
 
 def trained(features: Features, device: str, kvstore: str = "local", **more: object) -> Arrays:
-    """The parameters of two stages after `STEPS` steps of `BATCH` photos on these devices."""
+    """Train two stages for `STEPS` steps of `BATCH` photos and return their parameters."""
     devices = open_devices(device)
     specs = [LITTLE, LITTLE]
     shared = bool(more.get("share_weights"))
@@ -57,7 +57,9 @@ def trained(features: Features, device: str, kvstore: str = "local", **more: obj
     params = initial_params(specs, 0, share_weights=shared)
     chain = Chain(specs, params, [0, 1], 32, devices, batch=BATCH, add_up=cluster.sum, **more)  # type: ignore[arg-type]
     for step in range(STEPS):
-        outcome = take_step(perceptual, chain, photos(step), {0: 1.0, 1: 1.0}, cluster, BATCH)
+        outcome = take_step(
+            perceptual, chain, photos(step), [0] * BATCH, {0: 1.0, 1: 1.0}, cluster, BATCH
+        )
         assert outcome.finite and not outcome.interrupted
         chain.update(RATE)
     return chain.params()
@@ -109,10 +111,10 @@ def test_statistics_are_of_each_photo_alone(
     perceptual = Perceptual(tiny_features, LossWeights(), devices)
     perceptual.set_style(to_x(picture(1000, 40, 40)))
     x = devices.put(x0)
-    (out,) = both.forward(x)
+    (out,) = both.forward(x, perceptual.one_hot(x, [0, 0]))
     perceptual.set_contents(x)
     painted = devices.get(out)
-    rows, d_x = map(devices.get, perceptual.score_batch(out))
+    rows, d_x = map(devices.get, perceptual.score_batch(out, [0, 0]))
     for i in range(2):
         one = x0[i : i + 1]
         np.testing.assert_allclose(alone.paint(one)[0], painted[i : i + 1], atol=1e-4)
@@ -130,7 +132,7 @@ def test_a_stage_learns_as_much_as_its_loss_counts(tiny_features: Features) -> N
     found = []
     for counts in (1.0, 0.25):
         chain = Chain(specs, params, [0, 1], 32, open_device("cpu"))
-        sums = batch_gradients(perceptual, chain, photos(0)[:1], {0: counts, 1: 1.0})
+        sums = batch_gradients(perceptual, chain, photos(0)[:1], [0], {0: counts, 1: 1.0})
         gradients = [stage.gradients() for stage in chain.stages]
         weights = [gradient[f"g{k}_conv0_weight"] for k, gradient in enumerate(gradients)]
         found.append((sums, [chain.devices.get(weight) for weight in weights]))

@@ -1,4 +1,4 @@
-"""Two workers on this machine: the run of one process, what stops the job, and what they must agree on."""
+"""Two workers on this machine: they end where one process does, stop together, and must agree."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def start(*arguments: object, **changes: str) -> subprocess.Popen[str]:
 
 
 def workers_of(process: subprocess.Popen[str]) -> dict[int, int]:
-    """Process ids of the job's workers by their number."""
+    """The process ids of the job's workers by their numbers."""
     found = {}
     for folder in Path("/proc").iterdir():
         try:
@@ -116,14 +116,14 @@ def test_ctrl_c_stops_every_worker_after_the_same_step(
 @pytest.mark.parametrize(
     "setting, words",
     [
-        ("RATE=0.5", "worker 1 differs from worker 0: rate (there 0.5, here 0.003)"),
+        ("RATE=0.5", "worker 1 differs from worker 0: rate (there 0.5, here None)"),
         ("START=no-such-style", "worker 1 on 127.0.0.1: error: "),
     ],
 )
 def test_a_worker_that_differs_or_fails_at_the_start(
     train_arguments: list[object], tmp_path: Path, setting: str, words: str
 ) -> None:
-    """By its environment; ssh is a stand-in that stays on this machine."""
+    """A stand-in for ssh runs commands on this machine and gives worker 1 an option of its own."""
     ssh = tmp_path / "ssh"
     ssh.write_text(
         "#!/bin/sh\nfor last; do :; done\n"
@@ -176,7 +176,7 @@ def test_a_batch_that_does_not_share_out(train_arguments: list[object], tmp_path
 def test_several_devices_of_a_cpu_compute_with_a_thread_each(
     train_arguments: list[object], tmp_path: Path
 ) -> None:
-    """With more, matrix products of two at once wait for each other without end."""
+    """With more threads, matrix products of two devices can wait for each other for ever."""
 
     def threads(device: str, said: int | None = None) -> int | None:
         return TrainConfig(style=Path(), data=Path(), device=device, threads=said).threads_each()

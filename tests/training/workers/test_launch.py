@@ -1,4 +1,4 @@
-"""What runs at the far end of ssh, here: where it runs, and all that ends it."""
+"""The command for the far end of ssh, run here: its folder, its environment, and what ends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def start(command: Sequence[str], env: dict[str, str]) -> subprocess.Popen[str]:
 
 
 def output(process: subprocess.Popen[str]) -> str:
-    """What it prints before its input ends."""
+    """What the process prints before its input is closed."""
     assert process.stdout is not None
     text = process.stdout.read()
     process.communicate()

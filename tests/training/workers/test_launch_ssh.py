@@ -1,4 +1,4 @@
-"""`launch --hosts` by a real ssh: a server of the tests' own on loopback, under the names of two machines."""
+"""`launch --hosts` by a real ssh, to a server on loopback that has the names of two machines."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def ssh_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with an ``ssh`` that knows the machines one, two, closed and stranger; the server runs meanwhile."""
+    """A folder with an ``ssh`` that knows the machines one, two, closed and stranger.
+
+    Their server runs until the module's tests are done.
+    """
     assert SSHD is not None
     folder = tmp_path_factory.mktemp("ssh")
     for name in ("key", "host_key"):
@@ -77,7 +80,7 @@ def ssh_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def reach(folder: Path, server: subprocess.Popen[bytes]) -> None:
-    """Wait until the server takes a command."""
+    """Wait until the server runs commands."""
     end = time.monotonic() + 20
     command = [str(folder / "ssh"), "-o", "BatchMode=yes", "one", "true"]
     while server.poll() is None and time.monotonic() < end:
@@ -88,7 +91,7 @@ def reach(folder: Path, server: subprocess.Popen[bytes]) -> None:
 
 
 class Launch:
-    """A job that is started by these host names, in this folder."""
+    """A job on these hosts, launched from this folder."""
 
     def __init__(
         self, ssh_folder: Path, folder: Path, hosts: str, *arguments: object, **env: str
@@ -108,7 +111,7 @@ class Launch:
         )  # fmt: skip
 
     def wait_for_a_checkpoint(self, run: Path) -> None:
-        """Of a step; only the newest are kept, so not for a certain one."""
+        """Wait for any checkpoint after a step; a certain one may be deleted before it is seen."""
         end = time.monotonic() + SECONDS
         while self.process.poll() is None and time.monotonic() < end:
             if any(path.stem > "0-00000000" for path in run.glob("checkpoints/0-*.zip")):
@@ -117,7 +120,10 @@ class Launch:
         raise AssertionError(self.process.communicate()[1])
 
     def finish(self) -> tuple[int, str, str]:
-        """How it ended; then nothing of it may run, at either end of ssh."""
+        """Wait for the end, and check that nothing of the job runs on at either end of ssh.
+
+        Returns the exit code, stdout and stderr.
+        """
         stdout, stderr = self.process.communicate(timeout=SECONDS)
         assert "Traceback" not in stderr
         end = time.monotonic() + 10
@@ -127,7 +133,7 @@ class Launch:
         return self.process.returncode, stdout, stderr
 
     def processes(self) -> dict[int, str]:
-        """What runs of the job by its number: ssh, the shells at the far end, and MXNet's own, with their roles."""
+        """The job's processes by their ids: ssh, the far shells, and MXNet's with their roles."""
         mark = f"DMLC_PS_ROOT_PORT={self.port}"
         found = {}
         for folder in Path("/proc").iterdir():
@@ -142,7 +148,7 @@ class Launch:
         return found
 
     def worker(self, number: int) -> int:
-        """Its process id."""
+        """The process id of a worker."""
         role = f"DMLC_ROLE=worker DMLC_TASK_ID={number}"
         return next(pid for pid, what in self.processes().items() if what == role)
 
@@ -150,14 +156,14 @@ class Launch:
 def long_training(
     ssh_folder: Path, folder: Path, hosts: str, train_arguments: list[object]
 ) -> Launch:
-    """A job that ends only because something ends it."""
+    """A job that runs until something stops it."""
     return Launch(ssh_folder, folder, hosts, *train_arguments[1:], *MORE, *LONG)
 
 
 def test_two_machines_end_where_one_process_does(
     ssh_folder: Path, train_arguments: list[object], tmp_path: Path
 ) -> None:
-    """In a folder whose name has to be quoted, with options of the environment; the address is found."""
+    """The folder's name needs quotes, options come from the environment, the address is found."""
     one, folder = tmp_path / "one", tmp_path / "it's a folder"
     arguments = [*train_arguments[1:], *MORE]
     command = [sys.executable, "-m", "neuralart", "train", *arguments, "--steps", 4, "--out", one]

@@ -108,6 +108,19 @@ describe("with threads", () => {
     await compare(page, "photo.other.png");
   });
 
+  test("styles of one model, and a mixture of two", async () => {
+    expect(await page.getByLabel("Mix with").isVisible()).toBe(false);
+    await page.getByText("Green", { exact: true }).click();
+    await painted(page);
+    await compare(page, "photo.trio.green.png");
+    await page.getByLabel("Mix with").selectOption("Red");
+    await painted(page);
+    await slide(page, "Mixture", 30);
+    await page.getByRole("img", { name: "painted as 70 % Green, 30 % Red" }).waitFor();
+    expect((await downloaded(page)).name).toBe("photo-green-70-red-30.png");
+    await compare(page, "photo.trio.png");
+  });
+
   test("a photo smaller than the model takes, and one that lies on its side", async () => {
     await page.getByText("Tiny", { exact: true }).click();
     await painted(page); // so that its end is not taken for that of the next
@@ -126,6 +139,13 @@ test("on a device of little memory a photo is painted in tiles", async () => {
   await choose(page, "large.jpg");
   await painted(page);
   await compare(page, "large.tiny.png");
+  await page.getByText("Green", { exact: true }).click();
+  await page.getByLabel("Mix with").selectOption("Red");
+  await slide(page, "Mixture", 30);
+  await page
+    .getByRole("img", { name: "painted as 70 % Green, 30 % Red" })
+    .waitFor({ timeout: 170_000 });
+  await compare(page, "large.trio.png");
   await page.context().close();
 });
 
@@ -185,6 +205,18 @@ describe("with WebGPU", () => {
     await painted(page);
     expect(await page.locator("#engine").textContent()).toContain("graphics card");
     await compare(page, "small.tiny.png");
+    await page.context().close();
+  });
+
+  test("the graphics card paints a mixture", async () => {
+    const page = await visit(gpu, site);
+    await page.getByText("Green", { exact: true }).click();
+    await page.getByLabel("Mix with").selectOption("Red");
+    await slide(page, "Mixture", 30);
+    await choose(page, "small.png");
+    await painted(page);
+    expect(await page.locator("#engine").textContent()).toContain("graphics card");
+    await compare(page, "small.trio.png");
     await page.context().close();
   });
 

@@ -177,15 +177,44 @@ test("everything by keyboard, and with names that a screen reader says", async (
   expect(nameless).toEqual([]);
 });
 
+test("two styles are mixed by keyboard", async () => {
+  await page.getByRole("radio", { name: "Green" }).focus();
+  await page.keyboard.press("Space");
+  await page.keyboard.press("Tab");
+  const second = page.getByRole("combobox", { name: "Mix with" });
+  expect(await second.evaluate((control) => control === document.activeElement)).toBe(true);
+  const offered = await second.locator("option").allTextContents();
+  expect(offered).toEqual(["No other style", "Red", "Blue"]);
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Tab");
+  const share = page.getByRole("slider", { name: "Mixture" });
+  expect(await share.evaluate((control) => control === document.activeElement)).toBe(true);
+  await page.keyboard.press("ArrowLeft");
+  expect(await share.getAttribute("aria-valuetext")).toBe("55 percent Green, 45 percent Red");
+  await choose(page, "small.png");
+  await painted(page);
+  await page.getByRole("img", { name: "painted as 55 % Green, 45 % Red" }).waitFor();
+  // The other style stays chosen, unless it is the new first one.
+  await page.locator("#styles").getByText("Blue", { exact: true }).click();
+  expect(await second.inputValue()).not.toBe("");
+  await page.locator("#styles").getByText("Red", { exact: true }).click();
+  expect(await second.inputValue()).toBe("");
+  expect(await share.isVisible()).toBe(false);
+  await page.getByText("Tiny", { exact: true }).click();
+  expect(await second.isVisible()).toBe(false);
+});
+
 test("on a phone: nothing beside the screen, and room for fingers", async () => {
   await page.context().close();
   const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
   page = await visit(browser, site, phone);
+  await page.getByText("Green", { exact: true }).click();
+  await page.getByLabel("Mix with").selectOption("Red");
   await choose(page, "photo.png");
   await painted(page);
   const { wide, small } = await page.evaluate(() => ({
     wide: document.documentElement.scrollWidth,
-    small: [...document.querySelectorAll<HTMLElement>("button, .button, .slider input")]
+    small: [...document.querySelectorAll<HTMLElement>("button, .button, select, .slider input")]
       .filter((control) => control.offsetParent)
       .filter((control) => control.getBoundingClientRect().height < 32)
       .map((control) => control.outerHTML),

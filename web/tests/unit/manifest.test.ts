@@ -1,10 +1,15 @@
 import { expect, test } from "vitest";
 import { parseManifest } from "../../src/manifest";
 
-const STYLE = {
+const WAVE = {
   name: "wave",
   title: "The Great Wave",
-  file: "wave.onnx",
+  licence: "Apache-2.0",
+  thumbnail: "wave.png",
+};
+const SCREAM = { name: "scream", title: "The Scream", licence: "Apache-2.0", thumbnail: "" };
+const MODEL = {
+  file: "masters.onnx",
   sha256: "0123456789abcdef",
   stages: 4,
   statistics: 200,
@@ -12,23 +17,38 @@ const STYLE = {
   multiple: 8,
   minimum: 17,
   measured_pixels: 1_500_000,
-  thumbnail: "wave.png",
-  licence: "Apache-2.0",
+  styles: [WAVE],
 };
 const PAGE = "https://example.org/paint/";
 
 test("addresses are those of the page's folder, a model's with its checksum", () => {
-  const [style] = parseManifest({ format: 1, styles: [STYLE] }, PAGE);
-  expect(style.file).toBe(`${PAGE}models/wave.onnx?v=0123456789ab`);
+  const [style] = parseManifest({ format: 2, models: [MODEL] }, PAGE);
+  expect(style.model.file).toBe(`${PAGE}models/masters.onnx?v=0123456789ab`);
   expect(style.thumbnail).toBe(`${PAGE}models/wave.png`);
+});
+
+test("styles of one model share it, and have places in its mixture", () => {
+  const models = [{ ...MODEL, styles: [WAVE, SCREAM] }, MODEL];
+  const [wave, scream, other] = parseManifest({ format: 2, models }, PAGE);
+  expect(scream.model).toBe(wave.model);
+  expect(other.model).not.toBe(wave.model);
+  expect([wave, scream, other].map(({ index, model }) => [index, model.styles])).toEqual([
+    [0, 2],
+    [1, 2],
+    [0, 1],
+  ]);
+  expect(scream.thumbnail).toBe("");
 });
 
 test.each([
   [null, /not of this page’s format/],
-  [{ format: 2, styles: [STYLE] }, /not of this page’s format/],
-  [{ format: 1, styles: [] }, /no style/],
-  [{ format: 1, styles: [{ ...STYLE, reach: "far" }] }, /wave.*reach/],
-  [{ format: 1, styles: [{ ...STYLE, file: undefined }] }, /wave.*file/],
+  [{ format: 1, styles: [WAVE] }, /not of this page’s format/],
+  [{ format: 3, models: [MODEL] }, /not of this page’s format/],
+  [{ format: 2, models: [] }, /no style/],
+  [{ format: 2, models: [{ ...MODEL, reach: "far" }] }, /masters.*reach/],
+  [{ format: 2, models: [{ ...MODEL, file: undefined }] }, /its file/],
+  [{ format: 2, models: [{ ...MODEL, styles: undefined }] }, /masters.*its styles/],
+  [{ format: 2, models: [{ ...MODEL, styles: [{}] }] }, /masters.*its styles/],
 ])("what is wrong is said in words: %j", (data, words) => {
   expect(() => parseManifest(data, PAGE)).toThrow(words);
 });

@@ -1,0 +1,85 @@
+"""What a training costs: steps that fit into a time, timed steps, and times as people say them."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from helpers import run_cli
+
+from neuralart.training import cost
+from neuralart.training.cost import JOINT_SHARE, TIMED_STEPS, TRAINING_SHARE, as_time, steps_in
+from neuralart.training.schedule import JOINT
+
+
+def test_stages_share_the_time_equally_in_steps() -> None:
+    budget = 10 * 60 * TRAINING_SHARE
+    assert steps_in(10, {"stage 1": 0.5, "stage 2": 1.5}) == (int(budget / 2), 0)
+    assert steps_in(10, {"all stages": 0.25}) == (int(budget / 0.25), 0)
+
+
+def test_joint_steps_have_a_share_of_the_time() -> None:
+    budget = 10 * 60 * TRAINING_SHARE
+    steps, joint_steps = steps_in(10, {"stage 1": 0.5, "stage 2": 1.5, JOINT: 2.0})
+    assert steps == int(budget * (1 - JOINT_SHARE) / 2)
+    assert joint_steps == int(budget * JOINT_SHARE / 2)
+    assert budget - 4 < 2 * steps + 2 * joint_steps <= budget
+
+
+def test_there_is_a_step_of_everything_however_short_the_time() -> None:
+    assert steps_in(0.05, {"stage 1": 60.0}) == (1, 0)
+    assert steps_in(0.05, {"stage 1": 60.0, JOINT: 90.0}) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [
+        (0.2, "0 s"),
+        (45.4, "45 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (12 * 60, "12 min"),
+        (89 * 60, "89 min"),
+        (90 * 60, "1 h 30 min"),
+        (3 * 3600 + 5 * 60 + 20, "3 h 05 min"),
+    ],
+)
+def test_a_time_in_words(seconds: float, words: str) -> None:
+    assert as_time(seconds) == words
+
+
+def test_a_step_costs_the_median_of_a_few(
+    train_arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock on which the steps of every phase take 1, 2, 3, 40 and 50 seconds, in any order."""
+    steps = itertools.cycle([50, 1, 3, 40, 2])
+    assert TIMED_STEPS == 5
+    ticks = itertools.accumulate(gap for step in steps for gap in (0, step))
+    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    more = ("--dry-run", "--steps", 10, "--joint-steps", 20, "--batch", 2)
+    result = run_cli(*train_arguments, "--out", tmp_path / "run", *more)
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines() if line]
+    table = {" ".join(row[:-5]): row[-5:] for row in rows[-4:-1]}
+    assert table == {
+        "stage 1": ["10", "3.000", "0.7", "30", "s"],
+        "stage 2": ["10", "3.000", "0.7", "30", "s"],
+        "joint": ["20", "3.000", "0.7", "60", "s"],
+    }
+    assert rows[-1][:5] == ["in", "all", "about", "2", "min"]
+
+
+def test_minutes_are_filled(
+    train_arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(step=0.25)
+    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    more = ("--dry-run", "--minutes", 4)
+    result = run_cli(*train_arguments, "--out", tmp_path / "run", *more)
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines() if line]
+    steps = str(int(4 * 60 * TRAINING_SHARE / 0.5))
+    assert [row[-5:-2] for row in rows[-3:-1]] == [[steps, "0.250", "4.0"]] * 2
+    assert rows[-1][:5] == ["in", "all", "about", "4", "min"]

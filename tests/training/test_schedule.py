@@ -1,0 +1,100 @@
+"""The schedule: phases, learning rates, and the stages whose loss counts in a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuralart.options.train import TrainConfig
+from neuralart.training.schedule import (
+    EARLIER,
+    FINAL_RATE,
+    JOINT,
+    JOINT_RATE,
+    WARM_UP,
+    Phase,
+    phases_of,
+    scored_stages,
+)
+
+RATE = 0.004
+
+
+def phases(chain: str, steps: int, joint_steps: int, **options: Any) -> list[Phase]:
+    config = TrainConfig(style=Path(), data=Path(), chain=chain, rate=RATE, **options)
+    return phases_of(config, steps, joint_steps, len(config.specs()))
+
+
+def test_each_stage_learns_and_then_all_together() -> None:
+    assert phases("conv,deconv,conv", 7, 5) == [
+        Phase("stage 1", (0,), "own", 7, RATE),
+        Phase("stage 2", (1,), "own", 7, RATE),
+        Phase("stage 3", (2,), "own", 7, RATE),
+        Phase(JOINT, (0, 1, 2), "through", 5, RATE * JOINT_RATE),
+    ]
+
+
+def test_without_joint_steps_or_with_one_stage_there_is_no_joint_phase() -> None:
+    assert [phase.name for phase in phases("conv,deconv", 7, 0)] == ["stage 1", "stage 2"]
+    assert [phase.name for phase in phases("conv", 7, 5)] == ["stage 1"]
+
+
+@pytest.mark.parametrize(
+    "options, coupling",
+    [
+        ({"coupling": "suffix_sum"}, "suffix_sum"),
+        ({"coupling": "through"}, "through"),
+        ({"share_weights": True}, "own"),
+        ({"share_weights": True, "coupling": "through"}, "through"),
+    ],
+)
+def test_coupled_or_shared_stages_learn_in_one_phase(
+    options: dict[str, Any], coupling: str
+) -> None:
+    assert phases("deconv,deconv", 7, 5, **options) == [
+        Phase("all stages", (0, 1), coupling, 7, RATE)
+    ]
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_a_cosine() -> None:
+    steps = 50 * WARM_UP
+    phase = Phase("stage 1", (0,), "own", steps, RATE)
+    rates = np.array([phase.rate_at(step) for step in range(steps)])
+    assert rates[0] == pytest.approx(RATE / WARM_UP)
+    assert rates[WARM_UP // 2 - 1] == pytest.approx(RATE / 2, rel=0.01)
+    assert rates.argmax() == WARM_UP - 1 and rates.max() == pytest.approx(RATE, rel=0.01)
+    assert rates[steps // 2] == pytest.approx(RATE * (1 + FINAL_RATE) / 2)
+    assert rates[-1] == pytest.approx(RATE * FINAL_RATE, rel=0.01)
+    # A cosine falls fastest in the middle, by pi / 2 times the mean fall.
+    falls = -np.diff(rates[WARM_UP:])
+    assert (falls > 0).all() and abs(WARM_UP + falls.argmax() - steps // 2) <= 1
+    assert falls.max() == pytest.approx(np.pi / 2 * RATE * (1 - FINAL_RATE) / steps, rel=0.01)
+
+
+def test_a_phase_shorter_than_the_rise_ends_below_the_peak() -> None:
+    phase = Phase("stage 1", (0,), "own", 2, RATE)
+    assert phase.rate_at(0) == pytest.approx(RATE / WARM_UP)
+    assert phase.rate_at(1) == pytest.approx(RATE * 2 / WARM_UP * (1 + FINAL_RATE) / 2)
+
+
+def test_every_trained_stage_is_scored_before_the_joint_steps() -> None:
+    (phase,) = phases("deconv,deconv", 7, 0, coupling="through")
+    assert scored_stages(phase, 0, 3) == {0: 1.0, 1: 1.0}
+    assert scored_stages(phases("conv,deconv", 7, 0)[1], 0, 3) == {1: 1.0}
+
+
+def test_the_last_stage_and_an_earlier_one_are_scored_in_a_joint_step() -> None:
+    joint = phases("conv,deconv,deconv,conv", 7, 5)[-1]
+    drawn = []
+    for step in range(300):
+        scored = scored_stages(joint, 7, step)
+        assert scored == scored_stages(joint, 7, step)
+        earlier, last = sorted(scored)
+        assert last == 3 and scored == {earlier: EARLIER, last: 1.0}
+        drawn.append(earlier)
+    counts = np.bincount(drawn)
+    assert len(counts) == 3 and counts.min() > 70
+    assert drawn != [min(scored_stages(joint, 8, step)) for step in range(300)]
