@@ -16,7 +16,7 @@ from pathlib import Path
 
 import skimage
 
-from neuralart.chain.model import Model, load_model
+from neuralart.chain.model import Model, load_chain
 from neuralart.chain.reference import ReferencePainter
 from neuralart.chain.shipped import shipped
 from neuralart.engine.devices import open_device
@@ -38,7 +38,7 @@ PHOTOS = {
 LONGER_EDGE_PX = 512
 STYLE_EDGE_PX = 160
 OPENING = ("starry-night", "chelsea.png", 256)  # style, photo, edge of the squares in pixels
-MOST_BYTES = 80_000
+MOST_BYTES = 60_000
 QUALITIES = range(92, 40, -4)
 LINE = 100  # characters
 
@@ -111,14 +111,15 @@ def paragraph(text: str) -> str:
 def main(docs: Path) -> None:
     folder = docs / "pictures" / "gallery"
     folder.mkdir(parents=True, exist_ok=True)
-    models = {name: load_model(path) for name, path in shipped().items()}
+    chains = [load_chain(path) for path in shipped().values()]
+    models = {name: chain.model(name) for chain in chains for name in chain.names}
     for photo in PHOTOS:
         write_small(folder / f"{Path(photo).stem}.jpg", photograph(photo))
     text = [
         "# Gallery",
         "",
         paragraph(
-            "Every shipped style, painted by `neuralart stylize PHOTO PAINTING --model NAME` at "
+            "Every shipped style, painted by `neuralart stylize PHOTO PAINTING --style NAME` at "
             f"{LONGER_EDGE_PX} pixels. The table under each style is part of what `neuralart info "
             "NAME` shows: means over photos that were kept out of training. "
             "[measuring.md](measuring.md) explains the columns. "

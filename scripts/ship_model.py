@@ -1,11 +1,11 @@
-"""Put the style of a training run into the package.
+"""Put the chain of a training run into the package.
 
 python scripts/ship_model.py RUN NAME
 
-Measures two things on the photos that training held out: what `neuralart evaluate` measures, by
-default with the features of the training; and how close `--precision` int8 and bfloat16 come to
-float32. Adds the results to the model's card and writes neuralart/data/models/NAME.neuralart, with
-weights in half precision.
+Measures every style on the photos that training held out, whole, as `neuralart evaluate --whole`
+does, by default with the features of the training; and how close `--precision` int8 and bfloat16
+come to float32 in the first style. Adds the results to the styles' cards and writes
+neuralart/data/models/NAME.neuralart, with weights in half precision.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ import tempfile
 from pathlib import Path
 from statistics import mean
 
-from neuralart.chain.model import Model, load_model
+from neuralart.chain.model import Model, Style, StyledChain, load_chain
 from neuralart.chain.shipped import MODELS, SUFFIX
 from neuralart.engine.devices import open_device
-from neuralart.loss.layers import CONTENT_LAYER
 from neuralart.machine.processor import faster_precisions
 from neuralart.measuring.artefacts import psnr
 from neuralart.measuring.evaluate import evaluate
 from neuralart.measuring.tables import evaluation_heading, evaluation_table
 from neuralart.options.measure import EvaluateConfig
 from neuralart.painting.photo_painter import PhotoPainter
-from neuralart.pictures.editing import resize_shorter_edge
 from neuralart.pictures.photos.stream import Photos
-from neuralart.pictures.reading import read_image
+from neuralart.pictures.reading import decode_image
 from neuralart.pictures.writing import encode_image
 from neuralart.training.result import without_folders
 
 LARGEST_BYTES = 2_000_000
+STYLE_IMAGE_QUALITY = 60
 
 
 def closeness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
@@ -54,6 +53,12 @@ def closeness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
     return ratios
 
 
+def smaller_picture(style: Style) -> Style:
+    """The style with its image as a smaller JPEG."""
+    image = decode_image(style.style_image, style.name)
+    return dataclasses.replace(style, style_image=encode_image(image, ".jpg", STYLE_IMAGE_QUALITY))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -61,39 +66,51 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a run, with its config.json")
     parser.add_argument("name")
     parser.add_argument("--features")
-    parser.add_argument("--content-layer", help="by default that of the training")
-    parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--photos", type=int, help="at most so many for each style")
+    parser.add_argument(
+        "--iterations", type=int, default=0, help="of the optimiser to compare with"
+    )
+    parser.add_argument(
+        "--began-with", default="", help="words for the cards: where weights are from"
+    )
     options = parser.parse_args()
     record = json.loads((options.run / "config.json").read_text())["options"]
-    model = load_model(options.run)
-    style_image = model.style_image or encode_image(
-        resize_shorter_edge(read_image(Path(record["style"])), record["style_scale"]), ".jpg"
-    )
+    chain = load_chain(options.run)
+    chain = dataclasses.replace(chain, styles=tuple(map(smaller_picture, chain.styles)))
     with tempfile.TemporaryDirectory() as folder:
         half = Path(folder) / f"{options.name}{SUFFIX}"
-        dataclasses.replace(model, style_image=style_image).save(half, half=True)
+        chain.save(half, half=True)
         config = EvaluateConfig(
             data=Path(record["data"]),
-            style=Path(record["style"]),
             held_out=True,
+            whole=True,
+            every_style=len(chain.styles) > 1,
             features=options.features or record["features"],
-            content_layer=options.content_layer or record.get("content_layer", CONTENT_LAYER),
+            content_layer=record["content_layer"],
+            photos=options.photos,
             iterations=options.iterations,
         )
         result = evaluate(str(half), config)
+        results = result.get("styles", {chain.names[0]: result})
         photos = Photos(config.data, record["crop"], record["seed"], record["holdout"])
-        precisions = closeness(load_model(half), photos)
-    card = {
-        **model.card,
-        "options": without_folders(model.card["options"]),
-        "held_out": result,
-        "precisions": precisions,
-    }
+        precisions = closeness(load_chain(half).model(), photos)
+    styles = []
+    for style in chain.styles:
+        card = {
+            **style.card,
+            "options": without_folders(style.card["options"]),
+            "held_out": results[style.name],
+            "precisions": precisions,
+        }
+        if options.began_with:
+            card["began_with"] = options.began_with
+        styles.append(dataclasses.replace(style, card=card))
+        print(evaluation_heading(results[style.name]), style.name)  # noqa: T201
+        print(evaluation_table(results[style.name]))  # noqa: T201
     path = MODELS / f"{options.name}{SUFFIX}"
     MODELS.mkdir(exist_ok=True)
-    dataclasses.replace(model, card=card, style_image=style_image).save(path, half=True)
-    lines = evaluation_heading(result), evaluation_table(result), precisions, path
-    print(*lines, sep="\n")  # noqa: T201
+    StyledChain(chain.specs, chain.params, tuple(styles)).save(path, half=True)
+    print(precisions, path, f"{path.stat().st_size:,} bytes", sep="\n")  # noqa: T201
     if path.stat().st_size > LARGEST_BYTES:
         sys.exit(f"{path}: {path.stat().st_size:,} bytes, and at most {LARGEST_BYTES:,} may ship")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from click.testing import CliRunner, Result
@@ -13,7 +14,7 @@ from neuralart.chain.params import array_shapes, initial_params, is_row
 from neuralart.chain.specs import RGB, Generator, generator_from_dict, norm_names
 from neuralart.cli import main
 from neuralart.machine.archive import Arrays
-from neuralart.pictures.pixels import Image, X
+from neuralart.pictures.pixels import Image, Pixels, X
 
 TINY_WIDTHS = (4, 6, 8, 10, 12)
 
@@ -111,6 +112,18 @@ def run_cli(*arguments: object) -> Result:
     return result
 
 
+def files_below(folder: Path) -> list[str]:
+    """The files in a folder and below, sorted, relative to it."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def stylize(run_dir: Path, *words: object) -> Result:
+    """Run the command on a model of this run; it must succeed."""
+    result = run_cli("stylize", *words, "--model", run_dir)
+    assert result.exit_code == 0, result.output
+    return result
+
+
 def fails(result: Result, exit_code: int, *words: str) -> None:
     """One line on stderr that has these words, nothing on stdout, and this exit code."""
     assert result.exit_code == exit_code, result.output
@@ -137,6 +150,12 @@ def lively(specs: Sequence[Generator], seed: int = 0, styles: int | None = None)
         k: (v * 3 if "_weight" in k else v + rng.normal(0, 0.2, v.shape)).astype(np.float32)
         for k, v in params.items()
     }
+
+
+def noise(height: int, width: int, kind: type = np.uint8) -> Pixels:
+    """Noise as a picture of 8 or 16 bits: (height, width, 3)."""
+    rng = np.random.default_rng(height)
+    return rng.integers(0, np.iinfo(kind).max, (height, width, 3), kind, endpoint=True)
 
 
 def noise_x(seed: int = 0, height: int = 32, width: int = 32) -> X:

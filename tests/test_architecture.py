@@ -1,8 +1,9 @@
-"""The shape of the code: folders import one way, files in no circle, and each library has one home."""
+"""The architecture: folders import in one order, files never in a circle, libraries in one place."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -51,7 +52,7 @@ ENGINE_PARTS = {
     "mx.mod": re.compile(r"^engine\.module$"),
 }
 
-# What must import where MXNet is not: the words, the data and the plans.
+# Modules that must import where MXNet is not installed.
 WITHOUT_MXNET = [
     "chain.kinds",
     "chain.model",
@@ -63,6 +64,7 @@ WITHOUT_MXNET = [
     "loss.features.store",
     "loss.layers",
     "loss.objective",
+    "machine.seeds",
     "options.command_line",
     "options.train",
     "painting.folded.folding",
@@ -73,6 +75,29 @@ WITHOUT_MXNET = [
     "pictures.writing",
     "training.run",
     "training.schedule",
+]
+
+
+# Test files that must pass where MXNet is not installed, except tests marked `engine`.
+TESTED_WITHOUT_MXNET = [
+    "chain/test_model.py",
+    "chain/test_params.py",
+    "chain/test_receptive_field.py",
+    "chain/test_specs.py",
+    "chain/test_styled_chain.py",
+    "loss/test_objective.py",
+    "machine",
+    "options",
+    "painting/folded/test_folding.py",
+    "painting/test_jobs.py",
+    "painting/test_tiles.py",
+    "pictures/test_editing.py",
+    "pictures/test_frame.py",
+    "pictures/test_picture_files.py",
+    "pictures/test_pixels.py",
+    "pictures/photos/test_stream.py",
+    "training/test_run.py",
+    "training/test_schedule.py",
 ]
 
 
@@ -87,9 +112,10 @@ def sources() -> dict[str, str]:
 SOURCES = sources()
 
 
-def imports(source: str) -> set[str]:
-    """What a file imports, in functions too: ``neuralart.chain.specs``, ``numpy`` and so on."""
-    names = set()
+@functools.cache
+def imports(source: str) -> frozenset[str]:
+    """The modules that a file imports, also inside functions, as ``neuralart.chain.specs``."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -98,11 +124,11 @@ def imports(source: str) -> set[str]:
             files = {f"{module}.{alias.name}" for alias in node.names}
             known = {f"neuralart.{name}" for name in SOURCES}
             names |= files & known or {module}
-    return names
+    return frozenset(names)
 
 
 def ours(name: str) -> set[str]:
-    """The project's files that a file imports."""
+    """The files of the project that a file imports."""
     return {i.removeprefix("neuralart.") for i in imports(SOURCES[name])} & set(SOURCES)
 
 
@@ -144,6 +170,14 @@ def test_part_of_the_engine_has_one_home(part: str) -> None:
 def test_what_needs_no_engine_imports_without_one(name: str) -> None:
     code = f"import sys; sys.modules['mxnet'] = None; import neuralart.{name}"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_needs_no_engine_is_tested_without_one(tmp_path: Path) -> None:
+    tests = Path(__file__).parent
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "without_mxnet", "-m", "not engine"]
+    command += [f"--basetemp={tmp_path / 'temp'}", *(str(tests / n) for n in TESTED_WITHOUT_MXNET)]
+    result = subprocess.run(command, cwd=tests.parent, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
 
 
 def test_help_does_not_import_mxnet() -> None:

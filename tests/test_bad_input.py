@@ -1,4 +1,4 @@
-"""Every kind of bad input: one line, the right exit code, nothing left behind."""
+"""Bad input gives one line of error and the right exit code, and leaves no files behind."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_resume_of_a_damaged_run(
 
 
 class Poison:
-    """Makes the gradient of some calls not finite."""
+    """Make the gradients of some calls not finite."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, calls: range) -> None:
         self.count = 0
@@ -127,7 +127,7 @@ def test_a_gradient_that_is_not_finite_rolls_back(
     assert all(np.isfinite(array).all() for array in load_model(out).params.values())
 
 
-def test_the_fourth_time_it_stops(
+def test_training_stops_at_the_fourth_gradient_that_is_not_finite(
     train_arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Poison(monkeypatch, range(4, 99))
@@ -140,14 +140,16 @@ def test_the_fourth_time_it_stops(
     assert "--rate below 0.00038" in result.stderr.splitlines()[-1]
 
 
-def test_a_rate_that_explodes_is_found_too(train_arguments: list[object], tmp_path: Path) -> None:
+def test_a_rate_so_large_that_losses_explode_stops_the_training(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
     result = run_cli(*train_arguments, "--out", tmp_path / "run", "--rate", 1e38)
     assert result.exit_code == 1 and "not finite" in result.stderr.splitlines()[-1]
     assert not (tmp_path / "run" / "model.neuralart").exists()
 
 
 @pytest.mark.parametrize("bad", ["missing", "folder", "text", "empty", "cut"])
-def test_stylize_a_photo_that_is_none(run_dir: Path, tmp_path: Path, bad: str) -> None:
+def test_stylize_a_file_that_is_no_photo(run_dir: Path, tmp_path: Path, bad: str) -> None:
     photo, painting = tmp_path / "in.png", tmp_path / "out.png"
     if bad == "folder":
         photo.mkdir()
@@ -160,7 +162,7 @@ def test_stylize_a_photo_that_is_none(run_dir: Path, tmp_path: Path, bad: str) -
     assert not painting.exists()
 
 
-def test_stylize_into_a_place_that_cannot_be(run_dir: Path, tmp_path: Path) -> None:
+def test_stylize_into_a_place_that_cannot_be_written(run_dir: Path, tmp_path: Path) -> None:
     photo = tmp_path / "in.png"
     write_image(photo, picture(0))
     before = photo.read_bytes()
@@ -200,7 +202,7 @@ def test_stylize_and_export_with_a_wrong_model(run_dir: Path, tmp_path: Path) ->
     assert sorted(os.listdir(tmp_path)) == ["cut", "in.png", "text"]
 
 
-def test_a_stage_that_is_not_there(run_dir: Path, tmp_path: Path) -> None:
+def test_a_stage_that_the_model_does_not_have(run_dir: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "in.png", picture(0))
     stylize = ("stylize", tmp_path / "in.png", tmp_path / "out.png", "--model", run_dir, "--stage")
     fails(run_cli(*stylize, 3), 2, "the model has 2 stages")

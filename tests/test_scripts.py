@@ -1,4 +1,4 @@
-"""Runs the batch scripts that people copy, as they are."""
+"""The batch scripts in scripts/, run as they are."""
 
 from __future__ import annotations
 

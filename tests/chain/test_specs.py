@@ -57,6 +57,7 @@ def test_the_chain_of_2016_costs_what_it_did() -> None:
     assert all(s.residual == 0.6 and not s.learn_residual for s in specs.values())
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
 def test_every_config_is_one(path: Path) -> None:
     from click.testing import CliRunner

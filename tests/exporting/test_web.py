@@ -47,7 +47,7 @@ def page_folder(
 
     photo = read_image(Path(skimage.__file__).parent / "data" / "chelsea.png")
     Image.fromarray(photo).save(folder / "show.png")
-    Image.fromarray(photo[30:230, 80:360]).save(folder / "photo.png")
+    Image.fromarray(photo[60:180, 120:290]).save(folder / "photo.png")
     Image.fromarray(photo[100:136, 200:244]).save(folder / "small.png")
     Image.fromarray(photo[:3, :5]).save(folder / "dot.png")
     large = np.tile(photo, (3, 3, 1))[:801, :1100]

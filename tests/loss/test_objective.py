@@ -33,6 +33,10 @@ def test_means_over_photos() -> None:
     assert mean_losses(rows) == {"photo": {"total": 6.0}, "x1": {"total": 1.5}}
 
 
+def test_a_layer_that_is_the_same_already_has_a_finite_weight() -> None:
+    assert np.isfinite(balanced_weights([[0.0] * len(STYLE_LAYERS)])).all()
+
+
 def test_balanced_layers_count_the_same() -> None:
     distances = [[1, 2, 4, 0.5, 7], [1, 2, 8, 0.5, 9], [3, 2, 6, 0.1, 8]]
     weights = balanced_weights(distances)

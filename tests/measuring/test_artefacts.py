@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from helpers import LITTLE, picture, random_model
+from helpers import picture, random_model
 
 from neuralart.chain import reference
+from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.devices import open_device
 from neuralart.measuring.artefacts import (
@@ -53,7 +54,8 @@ def test_iterations_to_reach() -> None:
 
 
 def test_a_painter_without_a_frame_leaves_a_border(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, devices = random_model([LITTLE, LITTLE]), open_device("cpu")
+    model = random_model([GENERATORS["conv"], GENERATORS["deconv"]])
+    devices = open_device("cpu")
     photos = [to_x(picture(seed, 128, 128)) for seed in range(3)]
 
     def errors() -> list[float]:

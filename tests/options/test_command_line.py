@@ -102,6 +102,7 @@ def test_every_option_has_a_help_text(name: str) -> None:
     assert run_cli(name, "--help").exit_code == 0
 
 
+@pytest.mark.engine
 def test_an_unknown_kind_of_generator_is_explained(
     train_arguments: list[object], tmp_path: Path
 ) -> None:

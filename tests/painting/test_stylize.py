@@ -1,18 +1,15 @@
-"""`neuralart stylize`: all kinds of pictures, the options of the painting, batches, and errors."""
+"""`neuralart stylize` on one picture: all kinds of pictures, the options, and errors."""
 
 from __future__ import annotations
 
 import io
-import os
-import signal
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from helpers import fails, picture, run_cli
+from helpers import fails, picture, run_cli, stylize
 from picture_files import Made, holes, waves
 from PIL import Image as Pillow
 
@@ -22,28 +19,6 @@ from neuralart.pictures.editing import resize
 from neuralart.pictures.pixels import Picture
 from neuralart.pictures.reading import PictureFile, read_image
 from neuralart.pictures.writing import write_image, write_picture
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder with three photos, two of them in folders below it."""
-    folder = tmp_path / "in"
-    (folder / "sub" / "deep").mkdir(parents=True)
-    for name in ("a.png", "sub/b.jpg", "sub/deep/c.png"):
-        write_image(folder / name, picture(len(name)))
-    return folder
-
-
-def files_below(folder: Path) -> list[str]:
-    """The files in a folder and below, sorted, relative to it."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-
-
-def stylize(run_dir: Path, *words: object) -> Result:
-    """Run the command, which must succeed."""
-    result = run_cli("stylize", *words, "--model", run_dir)
-    assert result.exit_code == 0, result.output
-    return result
 
 
 def painting_of(one: Made, folder: Path) -> Path:
@@ -208,166 +183,6 @@ def test_standard_input_and_output(run_dir: Path, tmp_path: Path) -> None:
     fails(piped("-", tmp_path / "in.jpg", tmp_path / "out", data=data), 2, "one picture")
 
 
-def test_a_folder_keeps_its_tree(run_dir: Path, photos: Path, tmp_path: Path) -> None:
-    (photos / "notes.txt").write_text("hello")
-    (photos / "raw.heic").write_text("hello")
-    (photos / ".hidden.png").write_text("hello")
-    result = stylize(run_dir, photos, tmp_path / "out")
-    assert files_below(tmp_path / "out") == ["a.png", "sub/b.jpg", "sub/deep/c.png"]
-    assert sorted(result.stdout.splitlines()) == sorted(
-        str(p) for p in (tmp_path / "out").rglob("*.*")
-    )
-    assert "no pictures are passed over: 1 .heic, 1 .txt" in result.stderr
-    assert "3 painted (0.0 megapixels) in" in result.stderr.splitlines()[-1]
-
-
-def test_files_and_patterns_and_formats(
-    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, two = photos / "a.png", photos / "sub" / "b.jpg"
-    stylize(run_dir, one, two, tmp_path / "files")
-    assert files_below(tmp_path / "files") == ["a.png", "b.jpg"]
-    stylize(run_dir, one, f"{tmp_path}/one/")
-    stylize(run_dir, two, tmp_path / "one")
-    assert files_below(tmp_path / "one") == ["a.png", "b.jpg"]
-    stylize(run_dir, photos / "**" / "*.png", tmp_path / "globbed", "--format", "webp")
-    assert files_below(tmp_path / "globbed") == ["a.webp", "sub/deep/c.webp"]
-    monkeypatch.chdir(photos)
-    stylize(run_dir, "sub", "a.png", "out")
-    assert files_below(photos / "out") == ["a.png", "b.jpg", "deep/c.png"]
-    stylize(run_dir, ".", "out/again")
-    assert "out/again/sub/b.jpg" in files_below(photos)
-    assert not [name for name in files_below(photos) if name.startswith("out/again/out/again")]
-
-
-def test_paintings_below_the_photos_are_not_painted_again(run_dir: Path, photos: Path) -> None:
-    for _ in range(2):
-        stylize(run_dir, photos, photos / "painted", "--overwrite")
-    assert files_below(photos / "painted") == ["a.png", "sub/b.jpg", "sub/deep/c.png"]
-
-
-def test_existing_paintings_are_kept_skipped_or_replaced(
-    run_dir: Path, photos: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    words = ("stylize", photos, out, "--model", run_dir)
-    assert run_cli(*words).exit_code == 0
-    before = {name: (out / name).stat().st_mtime_ns for name in files_below(out)}
-    result = run_cli(*words)
-    assert result.exit_code == 1 and result.stderr.count("exists; add --overwrite") == 3
-    assert result.stderr.splitlines()[-1].startswith(
-        "error: 0 painted (0.0 megapixels), 3 failed in"
-    )
-    (out / "a.png").unlink()
-    result = run_cli(*words, "--skip-existing")
-    assert result.exit_code == 0 and result.stdout == f"{out / 'a.png'}\n"
-    assert "1 painted (0.0 megapixels), 2 there already in" in result.stderr
-    assert (out / "sub/b.jpg").stat().st_mtime_ns == before["sub/b.jpg"]
-    assert run_cli(*words, "--overwrite").exit_code == 0
-    assert (out / "sub/b.jpg").stat().st_mtime_ns != before["sub/b.jpg"]
-    fails(run_cli(*words, "--overwrite", "--skip-existing"), 2, "give one of them")
-
-
-def test_shards_paint_every_photo_once(run_dir: Path, photos: Path, tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    stylize(run_dir, photos, whole)
-    parts = []
-    for index in (1, 2):
-        stylize(run_dir, photos, tmp_path / "parts", "--shard", f"{index}/2")
-        parts.append(files_below(tmp_path / "parts"))
-    assert [len(part) for part in parts] == [2, 3] and parts[1] == files_below(whole)
-    for name in files_below(whole):
-        assert (whole / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
-    result = stylize(run_dir, photos, tmp_path / "none", "--shard", "9/9")
-    assert "0 painted" in result.stderr
-    for text in ("0/2", "3/2", "2", "a/b", "1/0"):
-        fails(run_cli("stylize", photos, whole, "--model", run_dir, "--shard", text), 2, "--shard")
-
-
-def bad_files(folder: Path) -> set[str]:
-    """Make files that are named like pictures and cannot be painted; return their names."""
-    folder.mkdir(exist_ok=True)
-    write_image(folder / "good.png", picture(0))
-    whole = (folder / "good.png").read_bytes()
-    (folder / "good.png").unlink()
-    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (folder / "empty.jpg").write_bytes(b"")
-    (folder / "text.webp").write_text("hello")
-    (folder / "dangling.png").symlink_to(folder / "nowhere.png")
-    with (folder / "zeros.png").open("wb") as file:
-        file.truncate(2_000_000_000)
-    write_image(folder / "large.png", picture(0, 200, 200))
-    return {path.name for path in folder.iterdir()}
-
-
-def test_a_batch_goes_on_after_errors(run_dir: Path, photos: Path, tmp_path: Path) -> None:
-    bad = bad_files(photos / "bad")
-    out = tmp_path / "out"
-    words = ("stylize", photos, out, "--model", run_dir, "--max-pixels", 0.03)
-    result = run_cli(*words)
-    assert result.exit_code == 1
-    assert files_below(out) == ["a.png", "sub/b.jpg", "sub/deep/c.png"]
-    *errors, last = result.stderr.splitlines()
-    assert len(errors) == len(bad)
-    for name in bad:
-        assert sum(f"error: {photos / 'bad' / name}: " in line for line in errors) == 1
-    assert last.startswith("error: 3 painted") and f"{len(bad)} failed" in last
-    result = run_cli(*words, "--skip-existing", "--on-error", "stop")
-    assert result.exit_code == 1 and len(result.stderr.splitlines()) == 2
-    assert run_cli(*words[:-1], 1, "--skip-existing").exit_code == 1
-    assert (out / "bad" / "large.png").exists()
-
-
-def test_two_photos_with_the_same_target(run_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    for name in ("a.jpg", "a.png"):
-        write_image(tmp_path / "in" / name, picture(0))
-    out = tmp_path / "out"
-    result = run_cli("stylize", tmp_path / "in", out, "--format", "png", "--model", run_dir)
-    assert result.exit_code == 1 and files_below(out) == ["a.png"]
-    assert f"error: {tmp_path / 'in' / 'a.png'}: would be painted to" in result.stderr
-
-
-def test_no_photo_is_ever_replaced(run_dir: Path, photos: Path, tmp_path: Path) -> None:
-    before = {name: (photos / name).read_bytes() for name in files_below(photos)}
-    fails(run_cli("stylize", photos, photos, "--model", run_dir), 1, "folder of the photos itself")
-    (tmp_path / "link.png").symlink_to(photos / "a.png")
-    os.link(photos / "a.png", tmp_path / "hard.png")
-    for name in ("link.png", "hard.png"):
-        words = ("stylize", photos / "a.png", tmp_path / name, "--model", run_dir)
-        fails(run_cli(*words, "--overwrite"), 1, "the photo itself")
-    result = run_cli(
-        "stylize", photos / "sub", photos / "a.png", photos, "--overwrite", "--model", run_dir
-    )
-    assert result.exit_code == 1 and "a.png: is the photo itself" in result.stderr
-    assert {name: (photos / name).read_bytes() for name in before} == before
-
-
-def test_wrong_sources_and_targets(run_dir: Path, photos: Path, tmp_path: Path) -> None:
-    def wrong(exit_code: int, words: str, *paths: object) -> None:
-        fails(run_cli("stylize", *paths, "--model", run_dir), exit_code, words)
-
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("mine")
-    wrong(2, "name the photo", photos / "a.png")
-    wrong(1, "holds no pictures", tmp_path / "empty", tmp_path / "out")
-    wrong(1, "matches no file", photos / "*.gif", tmp_path / "out")
-    wrong(1, "is a file; several paintings", photos, tmp_path / "file")
-    wrong(1, "is a file, not a folder", photos / "a.png", tmp_path / "file" / "a.png")
-    wrong(1, "with / after it", photos / "a.png", tmp_path / "out")
-    wrong(
-        1,
-        "holds at most 16383",
-        photos / "a.png",
-        tmp_path / "a.webp",
-        "--size",
-        20000,
-        "--max-pixels",
-        999,
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file", "in"]
-
-
 def test_a_folder_that_is_not_writable(
     run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,42 +191,6 @@ def test_a_folder_that_is_not_writable(
     monkeypatch.setattr("os.access", lambda path, mode: False)
     words = ("stylize", photos / "a.png", tmp_path / "out" / "a.png", "--model", run_dir)
     fails(run_cli(*words), 1, "out: not writable; choose another folder")
-
-
-def test_a_photo_that_is_not_readable(
-    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = Path.open
-
-    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
-        if path.name == "b.jpg":
-            raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments, **options)
-
-    monkeypatch.setattr(Path, "open", refuse)
-    result = run_cli("stylize", photos, tmp_path / "out", "--model", run_dir)
-    assert result.exit_code == 1
-    assert f"error: {photos / 'sub/b.jpg'}: cannot be read: Permission denied" in result.stderr
-    assert files_below(tmp_path / "out") == ["a.png", "sub/deep/c.png"]
-
-
-def test_a_disk_that_fills_up(
-    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced = os.fsync
-    calls: list[int] = []
-
-    def full(number: int) -> None:
-        calls.append(number)
-        if len(calls) == 2:
-            raise OSError(28, "No space left on device")
-        synced(number)
-
-    monkeypatch.setattr("os.fsync", full)
-    result = run_cli("stylize", photos, tmp_path / "out", "--model", run_dir)
-    assert result.exit_code == 1
-    assert "cannot be written: No space left on device" in result.stderr
-    assert len(files_below(tmp_path / "out")) == 2 and "2 painted" in result.stderr
 
 
 def test_too_little_memory(
@@ -423,56 +202,3 @@ def test_too_little_memory(
     monkeypatch.setattr(batch.Stylizer, "paint", no_memory)
     words = ("stylize", photos / "a.png", tmp_path / "a.png", "--model", run_dir)
     fails(run_cli(*words), 1, "a.png: cannot be painted: out of memory")
-
-
-def test_a_signal_ends_a_batch_after_the_current_photo(
-    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paint = batch.Stylizer.paint
-
-    def interrupted(stylizer: batch.Stylizer, photo: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGINT)
-        return paint(stylizer, photo)
-
-    monkeypatch.setattr(batch.Stylizer, "paint", interrupted)
-    result = run_cli("stylize", photos, tmp_path / "out", "--model", run_dir)
-    assert result.exit_code == 130 and files_below(tmp_path / "out") == ["a.png"]
-    assert "error: stopped: 1 painted" in result.stderr and "--skip-existing" in result.stderr
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_the_next_photo_is_read_while_one_is_painted(
-    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first painting waits for the second photo to have been read."""
-    second_is_read = threading.Event()
-    read, paint = PictureFile.read, batch.Stylizer.paint
-
-    def reading(file: PictureFile) -> Any:
-        found = read(file)
-        if file.name.endswith("b.jpg"):
-            second_is_read.set()
-        return found
-
-    def painting(stylizer: batch.Stylizer, photo: Any) -> Any:
-        assert second_is_read.wait(20)
-        return paint(stylizer, photo)
-
-    monkeypatch.setattr(PictureFile, "read", reading)
-    monkeypatch.setattr(batch.Stylizer, "paint", painting)
-    stylize(run_dir, photos, tmp_path / "out")
-
-
-def test_large_photos_are_in_memory_one_by_one(
-    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If only one photo fits, the next is read after the last one's painting is written."""
-    events: list[str] = []
-    read, write = PictureFile.read, batch.write_picture
-    monkeypatch.setattr(batch, "PIXELS_IN_HAND", 40 * 48 + 1)
-    monkeypatch.setattr(PictureFile, "read", lambda file: (events.append("read"), read(file))[1])
-    monkeypatch.setattr(
-        batch, "write_picture", lambda *words: (write(*words), events.append("written"))
-    )
-    stylize(run_dir, photos, tmp_path / "out")
-    assert events == ["read", "written"] * 3

@@ -1,4 +1,4 @@
-"""What a training costs: steps that fit into a time, timed steps, and times as people say them."""
+"""What a training costs: steps that fit into a time, timed steps, times in words, dry runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers import run_cli
+from helpers import fails, run_cli
 
+from neuralart.chain.model import load_model
 from neuralart.training import cost
 from neuralart.training.cost import JOINT_SHARE, TIMED_STEPS, TRAINING_SHARE, as_time, steps_in
 from neuralart.training.schedule import JOINT
@@ -28,7 +29,7 @@ def test_joint_steps_have_a_share_of_the_time() -> None:
     assert budget - 4 < 2 * steps + 2 * joint_steps <= budget
 
 
-def test_there_is_a_step_of_everything_however_short_the_time() -> None:
+def test_every_phase_has_a_step_however_short_the_time() -> None:
     assert steps_in(0.05, {"stage 1": 60.0}) == (1, 0)
     assert steps_in(0.05, {"stage 1": 60.0, JOINT: 90.0}) == (1, 1)
 
@@ -53,7 +54,7 @@ def test_a_time_in_words(seconds: float, words: str) -> None:
 def test_a_step_costs_the_median_of_a_few(
     train_arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a clock on which the steps of every phase take 1, 2, 3, 40 and 50 seconds, in any order."""
+    """On this clock, the steps of every phase take 50, 1, 3, 40 and 2 seconds."""
     steps = itertools.cycle([50, 1, 3, 40, 2])
     assert TIMED_STEPS == 5
     ticks = itertools.accumulate(gap for step in steps for gap in (0, step))
@@ -71,11 +72,15 @@ def test_a_step_costs_the_median_of_a_few(
     assert rows[-1][:5] == ["in", "all", "about", "2", "min"]
 
 
-def test_minutes_are_filled(
-    train_arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def quarter_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock on which every step takes 0.25 seconds."""
     ticks = itertools.count(step=0.25)
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+
+
+@pytest.mark.usefixtures("quarter_seconds")
+def test_a_dry_run_of_minutes_fills_them(train_arguments: list[object], tmp_path: Path) -> None:
     more = ("--dry-run", "--minutes", 4)
     result = run_cli(*train_arguments, "--out", tmp_path / "run", *more)
     assert result.exit_code == 0, result.output
@@ -83,3 +88,40 @@ def test_minutes_are_filled(
     steps = str(int(4 * 60 * TRAINING_SHARE / 0.5))
     assert [row[-5:-2] for row in rows[-3:-1]] == [[steps, "0.250", "4.0"]] * 2
     assert rows[-1][:5] == ["in", "all", "about", "4", "min"]
+
+
+@pytest.mark.usefixtures("quarter_seconds")
+def test_a_training_of_minutes_takes_the_steps_that_fit(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert run_cli(*train_arguments, "--out", out, "--minutes", 0.05).exit_code == 0
+    assert load_model(out).card["steps"] == [int(3 * TRAINING_SHARE / 0.5)] * 2 == [5, 5]
+
+
+def test_a_dry_run_says_the_cost_and_writes_nothing(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = [*train_arguments, "--out", out, "--dry-run"]
+    result = run_cli(*arguments, "--steps", 7, "--joint-steps", 3, "--batch", 2)
+    assert result.exit_code == 0, result.output
+    assert not out.exists() and list(tmp_path.iterdir()) == []
+    rows = [line.split() for line in result.stdout.splitlines() if line]
+    said = {row[0]: row[1:] for row in rows}
+    assert said["crop"] == ["64"] and said["batch"][:4] == ["2", "photos", "a", "step"]
+    assert float(said["memory"][0].replace(",", "")) > 50
+    steps = {" ".join(row[:-5]): int(row[-5]) for row in rows if row[-1] == "s" and len(row) > 5}
+    assert steps == {"stage 1": 7, "stage 2": 7, "joint": 3}
+    assert rows[-1][:3] == ["in", "all", "about"]
+
+
+def test_a_dry_run_reports_the_same_mistakes_as_a_run(
+    train_arguments: list[object], run_dir: Path, tmp_path: Path
+) -> None:
+    fails(run_cli(*train_arguments, "--out", run_dir, "--dry-run"), 1, "--overwrite")
+    fails(
+        run_cli(*train_arguments, "--out", tmp_path / "r", "--dry-run", "--kvstore", "dist_sync"),
+        2,
+        "one process",
+    )

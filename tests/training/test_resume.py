@@ -1,4 +1,4 @@
-"""A run that is killed or stopped goes on to the very bits of one that was not."""
+"""A run that was killed or stopped and resumed ends with the same bits as one that was not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from helpers import run_cli
 
 from neuralart.chain.model import load_model
 
-STEPS = 40
-MORE: list[object] = ["--steps", STEPS, "--save-every", 5, "--joint-steps", 10]
+MORE: list[object] = ["--steps", 15, "--save-every", 5, "--joint-steps", 10]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def straight(train_arguments: list[object], tmp_path_factory: pytest.TempPathFac
 def stop_when(
     arguments: list[object], condition: Callable[[], bool], number: int
 ) -> subprocess.Popen[str]:
-    """Run the command line in a process of its own and send it a signal when the condition holds."""
+    """Run the command line in a new process, and send it a signal when the condition holds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "neuralart", *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -16,6 +16,7 @@ from neuralart.training.schedule import (
     JOINT_RATE,
     WARM_UP,
     Phase,
+    drawn_styles,
     phases_of,
     scored_stages,
 )
@@ -40,6 +41,15 @@ def test_each_stage_learns_and_then_all_together() -> None:
 def test_without_joint_steps_or_with_one_stage_there_is_no_joint_phase() -> None:
     assert [phase.name for phase in phases("conv,deconv", 7, 0)] == ["stage 1", "stage 2"]
     assert [phase.name for phase in phases("conv", 7, 5)] == ["stage 1"]
+
+
+def test_without_steps_of_each_stage_all_learn_together_at_the_full_rate() -> None:
+    assert phases("conv,deconv", 0, 5) == [Phase(JOINT, (0, 1), "through", 5, RATE)]
+    (alone,) = phases("conv", 0, 5)
+    assert alone == Phase(JOINT, (0,), "through", 5, RATE)
+    assert scored_stages(alone, 0, 3) == {0: 1.0}
+    (coupled,) = phases("conv,deconv", 0, 5, coupling="suffix_sum")
+    assert coupled.steps == 5
 
 
 @pytest.mark.parametrize(
@@ -98,3 +108,22 @@ def test_the_last_stage_and_an_earlier_one_are_scored_in_a_joint_step() -> None:
     counts = np.bincount(drawn)
     assert len(counts) == 3 and counts.min() > 70
     assert drawn != [min(scored_stages(joint, 8, step)) for step in range(300)]
+
+
+def test_every_style_is_drawn_as_often() -> None:
+    places = range(4)
+    rows = [drawn_styles(3, 7, position, places) for position in range(150)]
+    counts = np.bincount(np.ravel(rows))
+    assert len(counts) == 3 and counts.min() > 150
+    assert len({tuple(row) for row in rows}) > 40
+    assert rows != [drawn_styles(3, 8, position, places) for position in range(150)]
+
+
+def test_a_worker_draws_the_styles_of_its_places_alone() -> None:
+    for position in range(20):
+        whole = drawn_styles(5, 7, position, range(6))
+        assert drawn_styles(5, 7, position, range(2, 5)) == whole[2:5]
+
+
+def test_a_single_style_is_always_drawn() -> None:
+    assert drawn_styles(1, 7, 3, range(4)) == [0] * 4

@@ -1,4 +1,4 @@
-"""The stages in training: couplings, gradients, Adam, shared weights, and the chain that paints."""
+"""Stages in training: couplings, gradients, Adam, shared weights; they paint what they learned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def forward(chain: Chain, x: np.ndarray, style: int = 0, styles: int = 1) -> lis
 
 
 def of_one_style(params: Arrays) -> Arrays:
-    """What a painter takes: (C,) scales and shifts."""
+    """The parameters as a painter takes them: scales and shifts are (C,)."""
     return {name: array[0] if is_row(name) else array for name, array in params.items()}
 
 
@@ -72,7 +72,7 @@ def test_suffix_sum_adds_the_later_image_gradient() -> None:
 
 
 def test_through_is_true_back_propagation() -> None:
-    """The gradient of sum(d1 x1) + sum(d2 x2) by a parameter of the first stage, by finite differences."""
+    """The gradient of sum(d1 x1) + sum(d2 x2) by a bias of stage 1, against finite differences."""
     specs = [LITTLE, LITTLE]
     params, d1, d2 = lively(specs, styles=1), noise_x(1) / 50, noise_x(2) / 50
 
@@ -102,7 +102,7 @@ def test_only_trained_stages_learn() -> None:
 
 
 def test_adam_by_hand() -> None:
-    """Its first step is the rate, against the sign of the gradient (Kingma and Ba 2014, section 2.1)."""
+    """The first step has the size of the rate (Kingma and Ba 2014, section 2.1)."""
     chain = chain_of([LITTLE], lively([LITTLE], styles=1))
     before = chain.params()
     forward(chain, noise_x())
@@ -152,7 +152,7 @@ def test_shared_weights_stay_shared_and_learn_from_all_stages() -> None:
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
-def test_painting_on_measured_statistics_is_the_chain(kind: str) -> None:
+def test_the_reference_painter_paints_what_the_chain_does(kind: str) -> None:
     specs = [GENERATORS[kind], LITTLE]
     params, x = lively(specs, styles=1), noise_x()
     painter = ReferencePainter(specs, of_one_style(params), open_device("cpu"))
@@ -164,7 +164,7 @@ def test_painting_on_measured_statistics_is_the_chain(kind: str) -> None:
 
 
 def test_a_chain_goes_back_through_the_frame_of_its_step() -> None:
-    """The gradient of what was painted in a frame, by central differences."""
+    """The gradient of a painting in a frame, against central differences."""
     chain = chain_of([LITTLE], lively([LITTLE], styles=1))
     x, frame = noise_x(), Frame(1, 63, 40, 24)
     d = np.random.default_rng(0).standard_normal(x.shape, dtype=np.float32)

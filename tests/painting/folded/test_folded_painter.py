@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from helpers import LITTLE, lively, random_statistics
+from helpers import LITTLE, lively, noise, random_statistics
 
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.model import load_model
@@ -17,10 +17,10 @@ from neuralart.chain.specs import Generator, generator_from_dict
 from neuralart.engine.devices import open_device
 from neuralart.errors import ConfigError
 from neuralart.machine.processor import faster_precisions
-from neuralart.painting.folded.folding import can_fold, from_blocks, to_blocks
+from neuralart.painting.folded.folding import can_fold
 from neuralart.painting.folded.painter import FoldedPainter, tile_pixels
 from neuralart.painting.tiles import best_tiling
-from neuralart.pictures.pixels import Image, to_image, to_x
+from neuralart.pictures.pixels import to_image, to_x
 
 CPU = open_device("cpu")
 
@@ -43,11 +43,6 @@ FOLDED = generator_from_dict(
 )
 PLAIN = generator_from_dict("plain", {"layers": [{"op": "conv", "channels": 4, "kernel": 3}, END]})
 WITHOUT_RESIDUAL = dataclasses.replace(FOLDED, residual=0.0)
-
-
-def noise(height: int, width: int, kind: type = np.uint8) -> Image:
-    rng = np.random.default_rng(height)
-    return rng.integers(0, np.iinfo(kind).max, (height, width, 3), kind, endpoint=True)
 
 
 @pytest.mark.parametrize(
@@ -189,15 +184,6 @@ def test_bfloat16_needs_a_processor_that_has_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("neuralart.painting.folded.painter.faster_precisions", lambda: ["int8"])
     with pytest.raises(ConfigError, match="nor AMX; use float32"):
         FoldedPainter([FOLDED], lively([FOLDED]), CPU, precision="bfloat16")
-
-
-@pytest.mark.parametrize("edge", [1, 2])
-def test_blocks_there_and_back(edge: int) -> None:
-    for kind, step in ((np.uint8, 1), (np.uint16, 257)):
-        image = noise(6, 8, kind)
-        np.testing.assert_array_equal(
-            from_blocks(to_blocks(image, step, edge), step, kind, edge), image
-        )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (40, 9)])

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,13 @@ def packed(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
     assert lines[1:] == ["skipped notes.txt: no picture's suffix", "13 photos, 2 files skipped"]
     assert sorted(p.name for p in out.parent.iterdir()) == ["photos.idx", "photos.lst", out.name]
     return out
+
+
+class InThisProcess(ThreadPoolExecutor):
+    """A pool of threads in place of processes, each of which takes a second to start."""
+
+    def __init__(self, workers: int, **_: object) -> None:
+        super().__init__(workers)
 
 
 def test_mxnet_reads_what_was_packed(packed: Path) -> None:
@@ -63,6 +71,7 @@ def test_a_packing_that_was_stopped_ends_with_the_same_bytes(
         assert (total, done) == (14, 0) if next(updates) == 0 else done > 0
         yield SimpleNamespace(update=stop)
 
+    monkeypatch.setattr(packing, "ProcessPoolExecutor", InThisProcess)
     monkeypatch.setattr(packing, "CHUNK", 4)
     monkeypatch.setattr(packing, "counting", stopping)
     out = tmp_path / "photos.rec"
@@ -75,7 +84,10 @@ def test_a_packing_that_was_stopped_ends_with_the_same_bytes(
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_wrong_input_is_refused(photo_dir: Path, packed: Path, tmp_path: Path) -> None:
+def test_wrong_input_is_refused(
+    photo_dir: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "ProcessPoolExecutor", InThisProcess)
     out = tmp_path / "photos.rec"
     fails(run_cli("pack", tmp_path / "none", out), 1, "no such folder")
     fails(run_cli("pack", photo_dir, tmp_path / "photos"), 1, ".rec")

@@ -23,7 +23,7 @@ from neuralart.training.stages import Chain
 from neuralart.training.step import batch_gradients, take_step
 from neuralart.training.workers.kvstore import Cluster
 
-STEPS = 20
+STEPS = 10
 BATCH = 4
 
 # Sums in another order: 1.2e-7 was measured of parameters up to 1.

@@ -21,6 +21,7 @@ from neuralart.training.workers.launch import read_hosts
 
 MORE: list[object] = ["--steps", 10, "--joint-steps", 4, "--save-every", 5, "--batch", 2]
 SECONDS = 500
+"""The longest that a test waits, so that a job that hangs fails it."""
 
 
 def start(*arguments: object, **changes: str) -> subprocess.Popen[str]:
@@ -51,12 +52,13 @@ def workers_of(process: subprocess.Popen[str]) -> dict[int, int]:
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + SECONDS
     while not path.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(0.01)
     assert path.exists(), process.communicate()[1]
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    stdout, stderr = process.communicate(timeout=SECONDS)
+def finish(process: subprocess.Popen[str], seconds: float = SECONDS) -> tuple[int, str, str]:
+    """Wait for the end; return the exit code, stdout and stderr."""
+    stdout, stderr = process.communicate(timeout=seconds)
     assert "Traceback" not in stderr
     return process.returncode, stdout, stderr
 
@@ -83,12 +85,12 @@ def test_a_worker_that_dies_stops_the_job_which_resumes_to_the_run_of_one(
     out = tmp_path / "run"
     command = [*train_arguments[1:], *MORE, "--out", out]
     process = start("--workers", 2, *command)
+    wait_for(out / "checkpoints" / "0-00000000.zip", process)
+    worker = workers_of(process)[1]
     wait_for(out / "checkpoints" / "0-00000005.zip", process)
-    os.kill(workers_of(process)[1], signal.SIGKILL)
-    begin = time.monotonic()
-    code, stdout, stderr = finish(process)
+    os.kill(worker, signal.SIGKILL)
+    code, stdout, stderr = finish(process, 60)
     assert code == 1 and stdout == ""
-    assert time.monotonic() - begin < 60
     assert "error: worker 1 was killed by signal 9, so the job is stopped" in stderr
     assert "other workers are gone; stopped after step" in stderr and str(out) in stderr
     assert not (out / "model.neuralart").exists()

@@ -9,7 +9,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "playwright-core";
 
 export const FOLDER = process.env.NEURALART_PAGE ?? "";
 
@@ -75,26 +81,44 @@ export function launch(more: "gpu" | "camera" | "plain" = "plain"): Promise<Brow
   });
 }
 
-/** Opens the page and waits for it, reloaded through its service worker if it may have one. */
-export async function visit(
+export async function newContext(
   browser: Browser,
-  site: Site,
   options: BrowserContextOptions = {},
-  before?: (page: Page) => Promise<void>,
-): Promise<Page> {
+): Promise<BrowserContext> {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 860 },
     ...options,
   });
   context.setDefaultTimeout(90_000); // for a busy machine
+  return context;
+}
+
+/**
+ * Opens the page and waits until it may be used; in a context that has a service worker, as the
+ * page that the worker serves.
+ */
+export async function open(
+  context: BrowserContext,
+  site: Site,
+  before?: (page: Page) => Promise<void>,
+  worker = true,
+): Promise<Page> {
   const page = await context.newPage();
   await before?.(page);
   await page.goto(site.address);
-  if (options.serviceWorkers !== "block") {
-    await page.waitForFunction(() => crossOriginIsolated);
-  }
+  if (worker) await page.waitForFunction(() => crossOriginIsolated);
   await page.getByRole("radio").first().waitFor({ state: "attached" });
   return page;
+}
+
+/** Opens the page in a context of its own, which has no cache and no service worker yet. */
+export async function visit(
+  browser: Browser,
+  site: Site,
+  options: BrowserContextOptions = {},
+): Promise<Page> {
+  const context = await newContext(browser, options);
+  return open(context, site, undefined, options.serviceWorkers !== "block");
 }
 
 /** Makes the page see a device of little memory, so that it begins with small tiles. */

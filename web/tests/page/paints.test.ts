@@ -1,7 +1,7 @@
 /** The page's paintings against those of neuralart stylize, on every path through the page. */
 
 import { cpus } from "node:os";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   choose,
@@ -10,6 +10,8 @@ import {
   inWorker,
   launch,
   message,
+  newContext,
+  open,
   painted,
   picture,
   Site,
@@ -23,10 +25,12 @@ const NEAR = 2;
 
 let site: Site;
 let browser: Browser;
+let context: BrowserContext;
 
 beforeAll(async () => {
   site = await Site.open();
   browser = await launch();
+  context = await newContext(browser);
 });
 afterAll(async () => {
   await browser.close();
@@ -47,9 +51,9 @@ async function compare(page: Page, expected: string): Promise<void> {
 describe("with threads", () => {
   let page: Page;
   beforeAll(async () => {
-    page = await visit(browser, site);
+    page = await open(context, site);
   });
-  afterAll(() => page.context().close());
+  afterAll(() => page.close());
 
   test("a photo becomes the painting that neuralart stylize makes", async () => {
     await choose(page, "photo.png");
@@ -135,7 +139,7 @@ describe("with threads", () => {
 });
 
 test("on a device of little memory a photo is painted in tiles", async () => {
-  const page = await visit(browser, site, {}, withLittleMemory);
+  const page = await open(context, site, withLittleMemory);
   await choose(page, "large.jpg");
   await painted(page);
   await compare(page, "large.tiny.png");
@@ -146,7 +150,7 @@ test("on a device of little memory a photo is painted in tiles", async () => {
     .getByRole("img", { name: "painted as 70 % Green, 30 % Red" })
     .waitFor({ timeout: 170_000 });
   await compare(page, "large.trio.png");
-  await page.context().close();
+  await page.close();
 });
 
 test("without a service worker: one thread", async () => {
@@ -172,7 +176,7 @@ test("without network, once it was loaded", async () => {
 });
 
 test("when memory is short, in smaller pieces", async () => {
-  const page = await visit(browser, site, {}, (page) =>
+  const page = await open(context, site, (page) =>
     inWorker(
       page,
       `const Whole = WebAssembly.Memory;
@@ -189,27 +193,29 @@ test("when memory is short, in smaller pieces", async () => {
   // The statistics may be those of a smaller copy: near, but not the same.
   const { mean } = await difference(page, data, picture("large.tiny.png"));
   expect(mean).toBeLessThan(12);
-  await page.context().close();
+  await page.close();
 });
 
 describe("with WebGPU", () => {
   let gpu: Browser;
+  let context: BrowserContext;
   beforeAll(async () => {
     gpu = await launch("gpu");
+    context = await newContext(gpu);
   });
   afterAll(() => gpu.close());
 
   test("the graphics card paints the same", async () => {
-    const page = await visit(gpu, site);
+    const page = await open(context, site);
     await choose(page, "small.png");
     await painted(page);
     expect(await page.locator("#engine").textContent()).toContain("graphics card");
     await compare(page, "small.tiny.png");
-    await page.context().close();
+    await page.close();
   });
 
   test("the graphics card paints a mixture", async () => {
-    const page = await visit(gpu, site);
+    const page = await open(context, site);
     await page.getByText("Green", { exact: true }).click();
     await page.getByLabel("Mix with").selectOption("Red");
     await slide(page, "Mixture", 30);
@@ -217,11 +223,11 @@ describe("with WebGPU", () => {
     await painted(page);
     expect(await page.locator("#engine").textContent()).toContain("graphics card");
     await compare(page, "small.trio.png");
-    await page.context().close();
+    await page.close();
   });
 
   test("when it is lost in the middle, the processor goes on", async () => {
-    const page = await visit(gpu, site, {}, (page) =>
+    const page = await open(context, site, (page) =>
       inWorker(
         page,
         `const ask = GPUAdapter.prototype.requestDevice, submit = GPUQueue.prototype.submit;
@@ -240,6 +246,6 @@ describe("with WebGPU", () => {
     await painted(page);
     expect(await page.locator("#engine").textContent()).toContain("processor");
     await compare(page, "small.tiny.png");
-    await page.context().close();
+    await page.close();
   });
 });

@@ -1,14 +1,16 @@
 /** The page in use: all kinds of files, drop, paste and camera, keyboard, phone. */
 
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   choose,
   downloaded,
   FOLDER,
   launch,
   message,
+  newContext,
+  open,
   painted,
   picture,
   Site,
@@ -18,22 +20,29 @@ import {
 
 let site: Site;
 let browser: Browser;
-let page: Page;
+/** Someone who has been here before: pages in it do not load everything anew. */
+let context: BrowserContext;
 
 beforeAll(async () => {
   site = await Site.open();
   browser = await launch("camera");
+  context = await newContext(browser, { permissions: ["camera"] });
 });
 afterAll(async () => {
   await browser.close();
   await site.close();
 });
-beforeEach(async () => {
-  page = await visit(browser, site, { permissions: ["camera"] });
-});
-afterEach(() => page.context().close());
 
-test("what is no photo is refused in words, and the page goes on", async () => {
+/** A test with a page of its own. */
+function on(name: string, check: (page: Page) => Promise<void>): void {
+  test(name, async () => {
+    const page = await open(context, site);
+    await check(page);
+    await page.close();
+  });
+}
+
+on("what is no photo is refused in words, and the page goes on", async (page) => {
   for (const [name, words] of [
     ["notes.txt", "“notes.txt” is not a picture that this browser can open."],
     ["empty.png", "“empty.png” is empty."],
@@ -53,7 +62,7 @@ test("what is no photo is refused in words, and the page goes on", async () => {
   expect((await downloaded(page)).name).toBe("photo-tiny.png");
 });
 
-test("an enormous photo is painted smaller, and says so", async () => {
+on("an enormous photo is painted smaller, and says so", async (page) => {
   await choose(page, "enormous.png");
   await message(page).getByText("The photo has 30 megapixels; it is painted at").waitFor();
   await page.getByRole("button", { name: "Stop" }).click();
@@ -65,8 +74,7 @@ test("an enormous photo is painted smaller, and says so", async () => {
 
 test("a style that is missing or damaged is told, and another one paints", async () => {
   site.missing.add("/models/tiny.onnx");
-  await page.context().close();
-  page = await visit(browser, site, { serviceWorkers: "block" });
+  const page = await visit(browser, site, { serviceWorkers: "block" });
   await choose(page, "photo.png");
   await message(page).getByText("“Tiny” cannot be run: its file is missing or damaged.").waitFor();
   await page.getByText("Other", { exact: true }).click();
@@ -77,18 +85,19 @@ test("a style that is missing or damaged is told, and another one paints", async
   await message(page).getByText("“Tiny” cannot be run").waitFor();
   site.instead.clear();
   await page.getByText("Tiny", { exact: true }).click();
+  await page.context().close();
 });
 
 test("a folder without styles says what to do", async () => {
   site.missing.add("/models/models.json");
-  await page.context().close();
-  page = await (await browser.newContext({ serviceWorkers: "block" })).newPage();
+  const page = await (await newContext(browser, { serviceWorkers: "block" })).newPage();
   await page.goto(site.address);
   await message(page).getByText("make its folder with neuralart export").waitFor();
   site.missing.clear();
+  await page.context().close();
 });
 
-test("dropped and pasted", async () => {
+on("dropped and pasted", async (page) => {
   const give = (kind: "drop" | "paste", name: string, type: string, base64: string) =>
     page.evaluate(
       ([kind, name, type, base64]) => {
@@ -114,7 +123,7 @@ test("dropped and pasted", async () => {
   await message(page).getByText("There is no picture to paste").waitFor();
 });
 
-test("the camera takes a photo, or says why not", async () => {
+on("the camera takes a photo, or says why not", async (page) => {
   await page.getByRole("button", { name: "Camera" }).click();
   const dialog = page.getByRole("dialog", { name: "Camera" });
   await dialog.waitFor();
@@ -133,7 +142,7 @@ test("the camera takes a photo, or says why not", async () => {
   await message(page).getByText("permission was refused").waitFor();
 });
 
-test("everything by keyboard, and with names that a screen reader says", async () => {
+on("everything by keyboard, and with names that a screen reader says", async (page) => {
   await choose(page, "photo.png");
   await painted(page);
   await page.getByRole("img", { name: "“photo.png” painted as Tiny" }).waitFor();
@@ -177,7 +186,7 @@ test("everything by keyboard, and with names that a screen reader says", async (
   expect(nameless).toEqual([]);
 });
 
-test("two styles are mixed by keyboard", async () => {
+on("two styles are mixed by keyboard", async (page) => {
   await page.getByRole("radio", { name: "Green" }).focus();
   await page.keyboard.press("Space");
   await page.keyboard.press("Tab");
@@ -205,9 +214,8 @@ test("two styles are mixed by keyboard", async () => {
 });
 
 test("on a phone: nothing beside the screen, and room for fingers", async () => {
-  await page.context().close();
   const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
-  page = await visit(browser, site, phone);
+  const page = await visit(browser, site, phone);
   await page.getByText("Green", { exact: true }).click();
   await page.getByLabel("Mix with").selectOption("Red");
   await choose(page, "photo.png");
@@ -225,11 +233,13 @@ test("on a phone: nothing beside the screen, and room for fingers", async () => 
   if (!handle) throw new Error("no divider");
   await page.touchscreen.tap(handle.x + handle.width * 0.8, handle.y + handle.height / 2);
   expect(Number(await page.locator("#divider").inputValue())).toBeGreaterThan(70);
+  await page.context().close();
 });
 
-test("pictures for the docs", async () => {
-  const pictures = process.env.NEURALART_SCREENSHOTS;
-  if (!pictures) return;
+const pictures = process.env.NEURALART_SCREENSHOTS ?? "";
+
+test.runIf(pictures)("pictures for the docs", async () => {
+  const page = await visit(browser, site);
   await page.emulateMedia({ colorScheme: "light" });
   await choose(page, "show.png");
   await page.getByText("Other", { exact: true }).click();
