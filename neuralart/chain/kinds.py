@@ -14,7 +14,7 @@ def _built_in() -> dict[str, Generator]:
     ``conv`` and ``deconv`` end with convolutions at full resolution. ``conv-fast`` and
     ``deconv-fast`` have neither these nor dilation, and most of their channels are multiples of
     16, the block in which oneDNN computes. Dilation (``conv``) and maps at an eighth (``deconv``,
-    ``deconv-fast``) tend to paint spots; ``conv-fast`` has neither (docs/experiments.md, section 2).
+    ``deconv-fast``) tend to paint spots; ``conv-fast`` has neither (docs/experiments.md).
     """
 
     def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:

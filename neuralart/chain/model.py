@@ -65,7 +65,7 @@ class Model:
     """A chain that paints in one style, or in a mixture of several.
 
     specs        the generators, in order
-    params       their parameters by name, ``g0_conv0_weight`` ...; a norm has (C,) scales and shifts
+    params       their parameters by name, ``g0_conv0_weight`` ...; scales and shifts are (C,)
     card         the card of the style, or of the one with the largest weight in a mixture
     thumbnail    that style's image, see `Style`
     style_image  the same
@@ -126,11 +126,11 @@ class StyledChain:
         ).hexdigest()
 
     def model(self, choice: str | None = None) -> Model:
-        """The chain in a style, or in a mixture as ``wave=0.7,scream=0.3``; by default in the first.
+        """The chain in a style or in a mixture, ``wave=0.7,scream=0.3``; by default the first.
 
         The scales and shifts of a mixture are the weighted means of its styles'.
         Source:  Dumoulin et al. 2017, section 3.3.
-        Raises ConfigError for an unknown style, or weights that are no numbers, negative or all zero.
+        Raises ConfigError for an unknown style, or weights that are no numbers, negative or all 0.
         """
         weights = self.mixture(choice)
         params = {

@@ -1,4 +1,4 @@
-"""A trained chain as one graph that paints pictures of any size, on statistics that are measured first."""
+"""A trained chain as one graph that paints pictures of any size, on measured statistics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GRAPHS = {"measure": measuring_graph, "paint": painting_graph, "paint at once":
 class ReferencePainter:
     """Runs a chain as it was trained: `measure` a picture, then `paint` it, or another one like it.
 
-    With frozen statistics every layer is local: the same pixels around a point give the same colour.
+    With frozen statistics every layer is local: equal pixels around a point give equal colours.
     """
 
     def __init__(self, specs: Sequence[Generator], params: Arrays, devices: Devices) -> None:
@@ -39,7 +39,7 @@ class ReferencePainter:
     def measure(self, x: X) -> Arrays:
         """The statistics of every norm on this picture.
 
-        Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean`` and ``.._moving_var`` of (C,) and so on
+        Shape:  (1, 3, H, W) -> ``g0_conv0_norm_moving_mean``, ``.._moving_var`` and so on, (C,)
         """
         if not self._norm_names:
             return {}

@@ -97,7 +97,8 @@ class Executor(ABC):
         """Begin an optimiser with moments of zero; gradients are multiplied by ``scale``.
 
         Source: Kingma and Ba 2014, with beta1 0.9, beta2 0.999 and epsilon 1e-8 beside the root of
-        the uncorrected second moment: ``w -= rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)``.
+        the uncorrected second moment:
+        ``w -= rate * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)``.
         """
 
     @abstractmethod
@@ -184,7 +185,7 @@ class Devices(ABC):
 
     @abstractmethod
     def flatten(self, batches: Sequence[Batch]) -> Batch:
-        """Sum each batch over its first axis and concatenate the sums as one row for each device."""
+        """Sum each batch over its first axis; concatenate the sums as a row for each device."""
 
     @abstractmethod
     def squares(self, batch: Batch) -> Batch:

@@ -13,7 +13,7 @@ from neuralart.errors import ConfigError, EngineError
 def open_devices(names: str) -> Devices:
     """The devices of a name.
 
-    Raises ConfigError for another name or one device twice, EngineError for a GPU that is not there.
+    Raises ConfigError for another name or one device twice, EngineError for a GPU that is missing.
     """
     match = re.fullmatch(r"(cpu|gpu)(?::(\d+(?:,\d+)*))?", names)
     if match is None:

@@ -27,7 +27,7 @@ class ModuleExecutor(Executor):
     Hazard:  without gradients, oneDNN's fusion gives one map for a convolution and its ReLU where
              both are outputs of the graph. Bind such a graph with a gradient.
     Hazard:  a Module that paints, bound without gradients, goes on with some of the first weights
-             that it was given, which oneDNN keeps in an order of its own. Bind one for other weights.
+             that it was given, which oneDNN keeps in an order of its own. Bind one for others.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ LAYER_WEIGHTS = "layer_weights"
 
 
 def gram_name(term: str) -> str:
-    """The parameter with the Gram matrices of all styles, (styles, C, C), that a style term needs."""
+    """The parameter with a style term's Gram matrices of all styles, (styles, C, C)."""
     return f"gram_{term}"
 
 

@@ -130,8 +130,8 @@ class Perceptual:
 
         Shape:   (n, 3, H, W) on each device -> (n, terms); (n, 3, H, W)
         ``styles`` has a number for each photo, device by device. The gradient is that of the total,
-        or with ``log_weight`` that of ``log_weight * log(total + TINY_LOSS)``. Both arrays are valid
-        until the next call.
+        or with ``log_weight`` that of ``log_weight * log(total + TINY_LOSS)``. Both arrays are
+        valid until the next call.
         """
         inputs = {"content": self._content[0], "style": self.one_hot(x, styles)}
         if self.weights.layout:

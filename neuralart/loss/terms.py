@@ -22,8 +22,8 @@ def gram(features: Any) -> Any:
     """
     flat = mx.sym.reshape(features, shape=(-3, -3))  # (C, H*W)
     ones = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
-    # The gradient of a loss by a Gram is symmetric, so both factors get the same: one is computed, and doubled. That
-    # takes 2 to 9% off a score.
+    # The gradient of a loss by a Gram is symmetric, so both factors get the same: one is computed
+    # and doubled, which takes 2 to 9% off a score.
     product = mx.sym.dot(flat, mx.sym.BlockGrad(flat), transpose_b=True)
     return mx.sym.broadcast_div(product * 2 - mx.sym.BlockGrad(product), mx.sym.sum(ones))
 
@@ -68,12 +68,13 @@ def total_variation(x: Any) -> Any:
 def checkerboard(x: Any) -> Any:
     """Power of stripes of 2 pixels that go on along whole rows or columns, in units of 1/255.
 
-    Strided layers leave them, of less than a level, which `total_variation` hardly sees beside the edges
-    of brush strokes; those have no phase in common and cancel out here.
+    Strided layers leave them, of less than a level, which `total_variation` hardly sees beside the
+    edges of brush strokes. The edges have no phase in common and cancel out here.
 
     Shape:   (1, 3, H, W) in 0..255 units, H and W of at least 3 -> (1,); stripes of amplitude a
              give (a / 255)^2, a chequered pattern twice that
-    Source:  Odena et al. 2016, "Deconvolution and checkerboard artifacts", for where they come from; as a loss ours.
+    Source:  Odena et al. 2016, "Deconvolution and checkerboard artifacts", for their origin; the
+             loss is ours.
     """
     loss = 0
     for axis in (2, 3):
@@ -127,7 +128,7 @@ def _at(axis: int, value: int | None) -> tuple[int | None, ...]:
 
 
 def _relative(difference: Any, reference: Any) -> Any:
-    """|.|^2 / |.|^2, (1,); the tiny term keeps a flat photo or a black painting from dividing by 0."""
+    """|.|^2 / |.|^2, (1,); the tiny term keeps a flat photo or a black style from dividing by 0."""
     return _sum_of_squares(difference) / (_sum_of_squares(reference) + 1e-12)
 
 

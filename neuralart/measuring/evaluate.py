@@ -131,7 +131,7 @@ def evaluate(source: str, config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _styles(chain: StyledChain, choice: str | None, config: EvaluateConfig) -> list[Style]:
-    """The styles to measure. Raises ConfigError for an unknown one, a mixture, or contradictions."""
+    """The styles to measure. Raises ConfigError for an unknown one, a mixture, contradictions."""
     if config.every_style:
         for option in ("style", "style_image"):
             if getattr(config, option) is not None:

@@ -1,4 +1,4 @@
-"""What a training begins with: devices, photos, styles, features, the loss, and the first weights."""
+"""What a training begins with: devices, photos, styles, features, loss, first weights."""
 
 from __future__ import annotations
 
@@ -198,14 +198,15 @@ def with_start(config: TrainConfig) -> TrainConfig:
 
 
 def _start(config: TrainConfig, specs: Sequence[Generator]) -> StyledChain | None:
-    """The chain of --start, None for random weights. Raises ConfigError if its generators differ."""
+    """The chain of --start, or None. Raises ConfigError if its generators differ."""
     if config.start in (None, RANDOM_START):
         return None
     chain = load_chain(find_model(config.start))
     if config.share_weights or not _alike(chain.specs, specs):
         raise ConfigError(
             f"--start {config.start}: its generators are not the ones to train "
-            f"({config.chain}{', shared' if config.share_weights else ''}); use --start {RANDOM_START}"
+            f"({config.chain}{', shared' if config.share_weights else ''}); "
+            f"use --start {RANDOM_START}"
         )
     return chain
 
@@ -223,7 +224,8 @@ def _chain_to_add_to(config: TrainConfig, styles: Sequence[str]) -> StyledChain:
         )
     if styles[0] in chain.names:
         raise ConfigError(
-            f"--add-to {config.add_to}: has a style called {styles[0]} already; rename the style image"
+            f"--add-to {config.add_to}: has a style called {styles[0]} already; "
+            "rename the style image"
         )
     options = chain.styles[0].card.get("options", {})
     if not options.get("layout_weight"):

@@ -62,7 +62,7 @@ def _one_step_each(setup: Setup) -> list[Phase]:
 
 
 def steps_in(minutes: float, seconds: Mapping[str, float]) -> tuple[int, int]:
-    """Steps of each stage, and of all together, that fit; ``seconds`` are those of a step by phase."""
+    """Steps of each stage, and of all together, that fit; ``seconds`` has a step's by phase."""
     budget = minutes * 60 * TRAINING_SHARE
     stages = sum(value for name, value in seconds.items() if name != JOINT)
     joint = seconds.get(JOINT)

@@ -47,7 +47,7 @@ def write_sheet(setup: Setup, state: State, chain: Chain) -> None:
 def write_model(
     setup: Setup, phases: Sequence[Phase], checkpoint: Checkpoint, stages: int
 ) -> dict[str, Any]:
-    """Measure the first stages on the held-out photos, write them as a model, and return the losses.
+    """Measure the first stages on held-out photos, write them as a model, return the losses.
 
     The losses are those of the first style, with those of all by name under ``styles``.
     """

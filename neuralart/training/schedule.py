@@ -31,7 +31,7 @@ class Phase:
     rate: float
 
     def rate_at(self, step: int) -> float:
-        """The learning rate: a short rise, then a cosine down to `FINAL_RATE` (Loshchilov and Hutter 2016)."""
+        """The learning rate: a short rise, then a cosine (Loshchilov and Hutter 2016)."""
         rise = min(1.0, (step + 1) / WARM_UP)
         fall = 0.5 + 0.5 * math.cos(math.pi * step / self.steps)
         return self.rate * rise * (FINAL_RATE + (1 - FINAL_RATE) * fall)

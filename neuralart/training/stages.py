@@ -1,4 +1,4 @@
-"""The generators in a line, bound for training: forward, backward, update, and how stages are coupled."""
+"""The generators in a line, bound for training: forward, backward, update, and couplings."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Chain:
         return self.stages[:1] if self._share_weights else [self.stages[k] for k in self.trained]
 
     def passes(self, photos: X, styles: Sequence[int]) -> Iterator[tuple[Batch, Sequence[int]]]:
-        """Photos (N, 3, edge, edge) on the devices, as many at once as the chain takes, and styles."""
+        """Put photos (N, 3, edge, edge) on the devices, as many at once as the chain takes."""
         at_once = self.photos * len(self.devices)
         for begin in range(0, len(photos), at_once):
             end = begin + at_once

@@ -78,7 +78,7 @@ def take_step(
     cluster: Cluster,
     batch: int,
 ) -> Outcome:
-    """Gradients and mean losses of a batch, of which ``photos`` and their ``styles`` are this worker's part.
+    """Gradients and mean losses of a batch; ``photos`` and ``styles`` are this worker's part.
 
     Raises PeersGoneError.
     """
