@@ -26,7 +26,7 @@ from neuralart.options.train import TrainConfig
 from neuralart.training.schedule import phases_of
 from neuralart.training.stages import Chain
 from neuralart.training.step import take_step
-from neuralart.training.workers.kvstore import Cluster
+from neuralart.training.workers.cluster import Cluster
 
 EDGE_PX = 256
 BATCH = 2
@@ -52,7 +52,7 @@ def main() -> None:
         devices = open_devices(device)
         perceptual = Perceptual(features, LossWeights(), devices)
         perceptual.set_style(photos[:1])
-        cluster = Cluster("local", len(devices))
+        cluster = Cluster("local", devices)
         chain = Chain(
             specs, initial_params(specs, 0), phase.trained, EDGE_PX, devices,
             coupling=phase.coupling, batch=BATCH, add_up=cluster.sum,

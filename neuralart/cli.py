@@ -80,7 +80,8 @@ def launch(arguments: tuple[str, ...], **options: Any) -> None:
     config = LaunchConfig(**options)
     from neuralart.training.workers.launch import launch as run
 
-    run(config, arguments)
+    parsed = train.make_context("train", list(arguments), resilient_parsing=True)
+    run(config, arguments, parsed.params.get("device") or TrainConfig.device)
 
 
 @main.command()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neuralart.engine.contract import Batch, Devices, Executor
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.machine.archive import Arrays
 
 Engine = Callable[[str], Devices]
@@ -35,9 +35,9 @@ def read(devices: Devices, batch: Batch) -> list[np.ndarray]:
 def affine(x: Any = None) -> Any:
     """``x * weight + bias``, with a weight and a bias for each channel."""
     shape = (1, CHANNELS, 1, 1)
-    weight, bias = (mx.sym.Variable(name, shape=shape) for name in ("weight", "bias"))
-    x = mx.sym.Variable("x") if x is None else x
-    return mx.sym.broadcast_add(mx.sym.broadcast_mul(x, weight), bias)
+    weight, bias = (sym.Variable(name, shape=shape) for name in ("weight", "bias"))
+    x = sym.Variable("x") if x is None else x
+    return sym.broadcast_add(sym.broadcast_mul(x, weight), bias)
 
 
 def parameters(seed: int = 1) -> Arrays:
@@ -55,15 +55,15 @@ def affine_executor(devices: Devices, *, photos: int = 1, **more: Any) -> Execut
 
 def product() -> Any:
     """``x * y + weight``, and the sum of the squares of ``x`` over the channels, (n, 1, H, W)."""
-    x, y = mx.sym.Variable("x"), mx.sym.Variable("y")
-    weight = mx.sym.Variable("weight", shape=(1, CHANNELS, 1, 1))
-    squares = mx.sym.sum(mx.sym.square(x), axis=1, keepdims=True)
-    return mx.sym.Group([mx.sym.broadcast_add(x * y, weight), squares])
+    x, y = sym.Variable("x"), sym.Variable("y")
+    weight = sym.Variable("weight", shape=(1, CHANNELS, 1, 1))
+    squares = sym.sum(sym.square(x), axis=1, keepdims=True)
+    return sym.Group([sym.broadcast_add(x * y, weight), squares])
 
 
 def normalised() -> Any:
     """Instance normalisation of one photo, as BatchNorm."""
-    return mx.sym.BatchNorm(mx.sym.Variable("x"), eps=1e-3, fix_gamma=False, name="norm")
+    return sym.BatchNorm(sym.Variable("x"), eps=1e-3, fix_gamma=False, name="norm")
 
 
 def norm_arrays() -> Arrays:

@@ -19,7 +19,7 @@ from neuralart.chain.specs import (
     Layer,
     prefix,
 )
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.pictures.pixels import PIXEL_MEAN
 
 
@@ -40,8 +40,8 @@ class Norms:
 
     def __call__(self, out: Any, name: str, channels: int) -> Any:
         if self.operator == "instance":
-            return mx.sym.InstanceNorm(out, eps=NORM_EPSILON, name=name)
-        norm = mx.sym.BatchNorm(
+            return sym.InstanceNorm(out, eps=NORM_EPSILON, name=name)
+        norm = sym.BatchNorm(
             out, eps=NORM_EPSILON, fix_gamma=False, output_mean_var=self.collect, name=name
         )
         if not self.collect:
@@ -69,26 +69,26 @@ class StyledNorms:
 
     def __call__(self, out: Any, name: str, channels: int) -> Any:
         tables = [
-            mx.sym.Variable(f"{name}_{part}", shape=(self.styles, channels))
+            sym.Variable(f"{name}_{part}", shape=(self.styles, channels))
             for part in ("gamma", "beta")
         ]
         if self.photos == 1:
             return self._normalised(out, self.style, tables, name)
         pairs = zip(
-            mx.sym.split(out, num_outputs=self.photos, axis=0),
-            mx.sym.split(self.style, num_outputs=self.photos, axis=0),
+            sym.split(out, num_outputs=self.photos, axis=0),
+            sym.split(self.style, num_outputs=self.photos, axis=0),
             strict=True,
         )
         parts = [
             self._normalised(part, row, tables, f"{name}_of{number}")
             for number, (part, row) in enumerate(pairs)
         ]
-        return mx.sym.concat(*parts, dim=0)
+        return sym.concat(*parts, dim=0)
 
     @staticmethod
     def _normalised(out: Any, style: Any, tables: Sequence[Any], name: str) -> Any:
-        scale, shift = (mx.sym.reshape(mx.sym.dot(style, each), shape=(-1,)) for each in tables)
-        return mx.sym.BatchNorm(out, scale, shift, eps=NORM_EPSILON, fix_gamma=False, name=name)
+        scale, shift = (sym.reshape(sym.dot(style, each), shape=(-1,)) for each in tables)
+        return sym.BatchNorm(out, scale, shift, eps=NORM_EPSILON, fix_gamma=False, name=name)
 
 
 def _interleaved(out: Any, channels: int) -> Any:
@@ -102,12 +102,12 @@ def _interleaved(out: Any, channels: int) -> Any:
     def shaped(out: Any, *shape: int) -> Any:
         """Reshape by MXNet's codes: 0 keeps an axis, -3 merges two, and -4 splits one into two of
         the sizes that follow, where -1 is inferred."""
-        return mx.sym.reshape(out, shape=shape)
+        return sym.reshape(out, shape=shape)
 
     out = shaped(shaped(out, 0, -4, 2, -1, 0, 0), -3, -4, 2, channels, 0, 0)
-    columns = mx.sym.transpose(shaped(out, 0, 0, -3, 0), axes=(0, 2, 3, 1))
+    columns = sym.transpose(shaped(out, 0, 0, -3, 0), axes=(0, 2, 3, 1))
     rows = shaped(shaped(columns, 0, 0, -3), -4, -1, 2, 0, 0)
-    rows = mx.sym.transpose(rows, axes=(0, 2, 1, 3))
+    rows = sym.transpose(rows, axes=(0, 2, 1, 3))
     return shaped(shaped(rows, 0, -3, 0), 0, -4, channels, -1, 0)
 
 
@@ -120,24 +120,24 @@ def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str, *, learn
     """
     small = layer.small_kernel
     shape = (layer.channels, inputs, layer.kernel, layer.kernel)
-    weight = mx.sym.Variable(f"{name}_weight", shape=shape, dtype=np.float32)
+    weight = sym.Variable(f"{name}_weight", shape=shape, dtype=np.float32)
     kernels = []
     for row, column in PHASES:
         kernel = weight
         for phase in (column, row):  # along the last axis, then along the one before
-            taps = mx.sym.floor((mx.sym.arange(layer.kernel) + phase) / 2)
-            sums = mx.sym.dot(kernel, mx.sym.one_hot(taps, depth=small))
-            kernel = mx.sym.transpose(sums, axes=(0, 1, 3, 2))
+            taps = sym.floor((sym.arange(layer.kernel) + phase) / 2)
+            sums = sym.dot(kernel, sym.one_hot(taps, depth=small))
+            kernel = sym.transpose(sums, axes=(0, 1, 3, 2))
         kernels.append(kernel)
     used = layer.channels * len(PHASES)
     filters = used + -used % LANES
-    lanes = mx.sym.one_hot(mx.sym.arange(filters), depth=used)  # surplus filters are zero
-    flat = mx.sym.dot(lanes, mx.sym.reshape(mx.sym.stack(*kernels, axis=0), shape=(used, -1)))
-    params = [mx.sym.reshape(flat, shape=(filters, inputs, small, small))]
+    lanes = sym.one_hot(sym.arange(filters), depth=used)  # surplus filters are zero
+    flat = sym.dot(lanes, sym.reshape(sym.stack(*kernels, axis=0), shape=(used, -1)))
+    params = [sym.reshape(flat, shape=(filters, inputs, small, small))]
     if layer.has_bias:
-        bias = mx.sym.Variable(f"{name}_bias", shape=(layer.channels,), dtype=np.float32)
-        params.append(mx.sym.dot(lanes, mx.sym.tile(bias, reps=len(PHASES))))
-    out = mx.sym.Convolution(
+        bias = sym.Variable(f"{name}_bias", shape=(layer.channels,), dtype=np.float32)
+        params.append(sym.dot(lanes, sym.tile(bias, reps=len(PHASES))))
+    out = sym.Convolution(
         out,
         *params,
         num_filter=filters,
@@ -146,10 +146,10 @@ def _resize_convolution(out: Any, layer: Layer, inputs: int, name: str, *, learn
         no_bias=not layer.has_bias,
         name=name,
     )
-    out = mx.sym.slice_axis(out, axis=1, begin=0, end=used)
+    out = sym.slice_axis(out, axis=1, begin=0, end=used)
     if not learns:
         return _interleaved(out, layer.channels)
-    return mx.sym.depth_to_space(out, block_size=2, name=f"{name}_pixels")
+    return sym.depth_to_space(out, block_size=2, name=f"{name}_pixels")
 
 
 def _layer(
@@ -175,25 +175,23 @@ def _layer(
     if layer.resize > 1:
         out = _resize_convolution(out, layer, inputs, name, learns=not norms.collect)
     elif layer.op == "conv":
-        out = mx.sym.Convolution(out, **square)
+        out = sym.Convolution(out, **square)
     else:
-        out = mx.sym.Deconvolution(out, **square)
+        out = sym.Deconvolution(out, **square)
         for axis in (2, 3) if layer.crop else ():
-            out = mx.sym.slice_axis(out, axis=axis, begin=layer.crop, end=None)
+            out = sym.slice_axis(out, axis=axis, begin=layer.crop, end=None)
     if layer.blur:
-        out = mx.sym.Pooling(
-            out, kernel=(2, 2), stride=(1, 1), pool_type="avg", name=f"{name}_blur"
-        )
+        out = sym.Pooling(out, kernel=(2, 2), stride=(1, 1), pool_type="avg", name=f"{name}_blur")
     if cropped_like is not None:
-        out = mx.sym.slice_like(out, cropped_like, axes=(2, 3))
+        out = sym.slice_like(out, cropped_like, axes=(2, 3))
     if layer.channels < filters:
-        out = mx.sym.slice_axis(out, axis=1, begin=0, end=layer.channels)
+        out = sym.slice_axis(out, axis=1, begin=0, end=layer.channels)
     if layer.norm:
         out = norms(out, f"{name}_norm", layer.channels)
     if layer.act == "leaky":
-        return mx.sym.LeakyReLU(out, act_type="leaky", slope=LEAKY_SLOPE, name=f"{name}_leaky")
+        return sym.LeakyReLU(out, act_type="leaky", slope=LEAKY_SLOPE, name=f"{name}_leaky")
     if layer.act != "none":
-        return mx.sym.Activation(out, act_type=layer.act, name=f"{name}_{layer.act}")
+        return sym.Activation(out, act_type=layer.act, name=f"{name}_{layer.act}")
     return out
 
 
@@ -202,19 +200,19 @@ def extended(x: Any, edge_px: int, name: str) -> Any:
 
     Shape:  (N, C, H, W) -> (N, C, H + 2 edge, W + 2 edge)
     """
-    return mx.sym.Pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *(edge_px,) * 4), name=name)
+    return sym.Pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *(edge_px,) * 4), name=name)
 
 
 def cut_back(x: Any, edge_px: int) -> Any:
     """Cut off the frame that `extended` added."""
     for axis in (2, 3):
-        x = mx.sym.slice_axis(x, axis=axis, begin=edge_px, end=-edge_px)
+        x = sym.slice_axis(x, axis=axis, begin=edge_px, end=-edge_px)
     return x
 
 
 def per_channel(values: npt.NDArray[np.float32]) -> Any:
     """A constant of shape (1, C, 1, 1), part of the graph and not a parameter."""
-    return mx.sym.concat(*(mx.sym.full((1, 1, 1, 1), float(value)) for value in values), dim=1)
+    return sym.concat(*(sym.full((1, 1, 1, 1), float(value)) for value in values), dim=1)
 
 
 def _mixed(x: Any, tanh: Any, weight: Any | float, *, learns: bool) -> Any:
@@ -226,18 +224,16 @@ def _mixed(x: Any, tanh: Any, weight: Any | float, *, learns: bool) -> Any:
     """
     offset = per_channel(128 - PIXEL_MEAN)
     if not learns:
-        paint = mx.sym.broadcast_add(tanh * 128, offset)
+        paint = sym.broadcast_add(tanh * 128, offset)
     else:
-        paint = tanh * 128 + mx.sym.BlockGrad(mx.sym.broadcast_like(offset, tanh))
+        paint = tanh * 128 + sym.BlockGrad(sym.broadcast_like(offset, tanh))
     if isinstance(weight, float):
         return x * weight + paint * (1 - weight)
     difference = x - paint
     if not learns:
-        return paint + mx.sym.broadcast_mul(difference, weight)
-    flat = mx.sym.dot(
-        mx.sym.reshape(weight, shape=(1, 1)), mx.sym.reshape(difference, shape=(1, -1))
-    )
-    return paint + mx.sym.reshape_like(flat, paint)
+        return paint + sym.broadcast_mul(difference, weight)
+    flat = sym.dot(sym.reshape(weight, shape=(1, 1)), sym.reshape(difference, shape=(1, -1)))
+    return paint + sym.reshape_like(flat, paint)
 
 
 def generator(
@@ -270,7 +266,7 @@ def generator(
         cropped_like = like if any_size or not layer.is_exact else None
         if any_size and layer.end_padding:
             end = (0, layer.end_padding)
-            out = mx.sym.Pad(out, mode="constant", pad_width=(0, 0, 0, 0, *end, *end))
+            out = sym.Pad(out, mode="constant", pad_width=(0, 0, 0, 0, *end, *end))
         out = _layer(out, layer, channels, prefix, cropped_like, norms)
         channels = layer.channels
         if layer.add:
@@ -278,8 +274,8 @@ def generator(
         made[layer.name] = out
     weight: Any | float = spec.residual
     if spec.learn_residual:
-        residual = mx.sym.Variable(f"{prefix}residual", shape=(1, 1, 1, 1), init=mx.init.Zero())
-        weight = mx.sym.sigmoid(residual)
+        residual = sym.Variable(f"{prefix}residual", shape=(1, 1, 1, 1))
+        weight = sym.sigmoid(residual)
     return _mixed(x, out, weight, learns=learns)
 
 
@@ -289,8 +285,8 @@ def training_graph(spec: Generator, prefix: str, styles: int = 1, photos: int = 
     Shape:  x (photos, 3, H, W); style (photos, styles), a one-hot row for each photo -> the shape
             of x; H and W are multiples of ``spec.multiple``
     """
-    norms = StyledNorms(mx.sym.Variable("style"), styles, photos)
-    return generator(mx.sym.Variable("x"), spec, prefix, norms, learns=True)
+    norms = StyledNorms(sym.Variable("style"), styles, photos)
+    return generator(sym.Variable("x"), spec, prefix, norms, learns=True)
 
 
 def painting_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
@@ -298,7 +294,7 @@ def painting_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
 
     Shape:  x (1, 3, H, W) -> x1 .. xn of the same
     """
-    return mx.sym.Group(compose(mx.sym.Variable("x"), specs, Norms(), any_size=any_size))
+    return sym.Group(compose(sym.Variable("x"), specs, Norms(), any_size=any_size))
 
 
 def measuring_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
@@ -307,8 +303,8 @@ def measuring_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
     Shape:  x (1, 3, H, W) -> mean (C,) and 1/standard deviation (C,) of each of `norm_names`
     """
     norms = Norms(collect=True)
-    compose(mx.sym.Variable("x"), specs, norms, any_size=any_size)
-    return mx.sym.Group([out for pair in norms.statistics.values() for out in pair])
+    compose(sym.Variable("x"), specs, norms, any_size=any_size)
+    return sym.Group([out for pair in norms.statistics.values() for out in pair])
 
 
 def single_pass_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
@@ -316,7 +312,7 @@ def single_pass_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
 
     Shape:  x (1, 3, H, W) -> xn, the same
     """
-    return compose(mx.sym.Variable("x"), specs, Norms(collect=True), any_size=any_size)[-1]
+    return compose(sym.Variable("x"), specs, Norms(collect=True), any_size=any_size)[-1]
 
 
 def compose(

@@ -1,7 +1,8 @@
 """What an engine promises: devices that hold arrays, and executors that run graphs on them.
 
-A graph is a Symbol of MXNet. An engine is a class of `Devices` and a class of `Executor`;
-`neuralart.engine.module` has the ones of MXNet. What stands above imports this file only.
+A graph is declared by `neuralart.engine.symbols`. An engine is a class of `Devices` and a class of
+`Executor`: `neuralart.engine.module` has the ones of MXNet, `neuralart.engine.pytorch` those of
+PyTorch. What stands above imports this file, and opens devices by `neuralart.engine.devices`.
 
 **Arrays.** An `Array` belongs to an engine and stays on its device. It has ``shape``, takes ``+``,
 ``-``, ``*`` and ``/`` with arrays of its device and with numbers, ``+=`` in place, and slices. A
@@ -114,18 +115,50 @@ class Executor(ABC):
         """Go on from moments that were taken after so many steps; other names are ignored."""
 
 
+class PeersGoneError(Exception):
+    """Other workers of a job are gone, or this one was asked to stop while it waited for them."""
+
+
+class Exchange(ABC):
+    """Adds arrays up over the devices of this process, and over the workers of a job.
+
+    All workers must make the same calls in the same order. A call may wait for them for ever; if it
+    learns that one is gone, it raises PeersGoneError.
+    """
+
+    rank: int = 0
+    workers: int = 1
+
+    @abstractmethod
+    def add_up(self, arrays: Mapping[str, Batch]) -> None:
+        """Replace every array by the sum of the arrays of its name. Returns when all are there."""
+
+    @abstractmethod
+    def add_up_numbers(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The sum of a few numbers over the workers, at least in float32."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave the job. Waits until all workers do."""
+
+
 class Devices(ABC):
     """The processor or cards that one command computes on."""
 
     names: tuple[str, ...]
     """As in ``cpu:0`` or ``gpu:1``."""
 
+    are_cpu: bool
+    """Whether they are the processor, which takes the photos of a batch in turn."""
+
+    precisions: tuple[str, ...]
+    """What they paint in: ``float32``, and maybe ``bfloat16`` and ``int8``."""
+
+    errors: tuple[type[Exception], ...]
+    """What the engine raises when it cannot go on, mostly for lack of memory."""
+
     def __len__(self) -> int:
         return len(self.names)
-
-    @property
-    def are_cpu(self) -> bool:
-        return self.names[0].startswith("cpu")
 
     @abstractmethod
     def first(self) -> Devices:
@@ -149,6 +182,15 @@ class Devices(ABC):
         common      inputs that are the same on every device, such as the style's Gram matrices
         accumulate  add the gradients of parameters up over several `Executor.backward`
         reuse       an executor of the same graph and shapes whose memory is taken over
+        """
+
+    @abstractmethod
+    def exchange(self, kvstore: str) -> Exchange:
+        """What adds gradients up: in this process, or in a job if it is a worker of one.
+
+        kvstore  ``local``, ``device`` or ``dist_sync``, which joins a job
+        Raises ConfigError if the process is no worker of a job and must be. Waits for the other
+        workers; raises RunError if they do not come, where the engine can tell.
         """
 
     @abstractmethod

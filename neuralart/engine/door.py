@@ -83,10 +83,6 @@ def _import_mxnet() -> Any:
 mx: Any = _import_mxnet()
 
 
-ENGINE_ERRORS: tuple[type[Exception], ...] = (mx.base.MXNetError,)
-"""What MXNet raises when it cannot go on, mostly for lack of memory."""
-
-
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Drop what MXNet's libraries write to stderr, a line for each layer.

@@ -14,9 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from neuralart.engine.contract import Batch, Devices, Edges, Executor, Numbers, Shape
+from neuralart.engine.contract import Batch, Devices, Edges, Exchange, Executor, Numbers, Shape
 from neuralart.engine.door import mx, settle
+from neuralart.engine.kvstore import KvstoreExchange
+from neuralart.errors import ConfigError, EngineError
 from neuralart.machine.archive import Arrays
+from neuralart.machine.processor import faster_precisions
 
 log = logging.getLogger(__name__)
 
@@ -190,9 +193,16 @@ class ModuleExecutor(Executor):
 class MxnetDevices(Devices):
     """Contexts of MXNet."""
 
+    errors = (mx.base.MXNetError,)
+
     def __init__(self, contexts: Sequence[Any]) -> None:
         self._contexts = list(contexts)
         self.names = tuple(f"{each.device_type}:{each.device_id}" for each in contexts)
+        self.are_cpu = contexts[0].device_type == "cpu"
+        faster = ["int8"] if self.are_cpu else []
+        if self.are_cpu and "bfloat16" in faster_precisions():
+            faster.append("bfloat16")
+        self.precisions = ("float32", *faster)
 
     def first(self) -> Devices:
         return self if len(self) == 1 else MxnetDevices(self._contexts[:1])
@@ -216,6 +226,9 @@ class MxnetDevices(Devices):
             accumulate=accumulate,
             reuse=reuse,
         )
+
+    def exchange(self, kvstore: str) -> Exchange:
+        return KvstoreExchange(kvstore, len(self))
 
     def put(self, x: Numbers) -> Batch:
         parts = np.split(x, len(self))
@@ -291,3 +304,24 @@ def _reflected(x: Any, edges: Edges) -> Any:
         top, bottom, left, right = (edge - done for edge, done in zip(edges, piece, strict=True))
         edges = (top, bottom, left, right)
     return x
+
+
+def open_mxnet(name: str, kind: str, indices: Sequence[int], precision: str) -> Devices:
+    """The contexts of a device's name.
+
+    Raises ConfigError for another precision than float32, EngineError for a GPU that is missing.
+    """
+    if precision != "float32":
+        raise ConfigError(
+            f"--precision {precision}: MXNet computes in float32; use it, or a card with PyTorch "
+            "(--device cuda:0)"
+        )
+    if kind == "cpu":
+        return MxnetDevices([mx.cpu(index) for index in indices])
+    count = mx.context.num_gpus()
+    if max(indices) >= count:
+        raise EngineError(
+            f"--device {name}: MXNet {mx.__version__} sees {count} GPUs here; "
+            "use --device cpu, or ask `neuralart doctor` what is missing"
+        )
+    return MxnetDevices([mx.gpu(index) for index in indices])

@@ -7,7 +7,7 @@ from typing import Any
 
 from neuralart.chain.graph import Norms, compose, cut_back, extended, per_channel
 from neuralart.chain.specs import NORM_EPSILON, Generator
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.pictures.frame import FRAME_PX
 from neuralart.pictures.pixels import PIXEL_MEAN
 
@@ -26,17 +26,17 @@ class _MixedNorms(Norms):
     def __init__(self, styles: int) -> None:
         super().__init__("instance")
         self._styles = styles
-        weights = mx.sym.Variable(MIXTURE)
-        total = mx.sym.sum(weights, axis=1, keepdims=True, name=f"{MIXTURE}_total")
-        self._shares = mx.sym.broadcast_div(weights, total, name=f"{MIXTURE}_shares")
+        weights = sym.Variable(MIXTURE)
+        total = sym.sum(weights, axis=1, keepdims=True, name=f"{MIXTURE}_total")
+        self._shares = sym.broadcast_div(weights, total, name=f"{MIXTURE}_shares")
 
     def __call__(self, out: Any, name: str, channels: int) -> Any:
         params = []
         for part in ("gamma", "beta"):
-            table = mx.sym.Variable(f"{name}_{part}", shape=(self._styles, channels))
-            row = mx.sym.dot(self._shares, table, name=f"{name}_{part}_row")
-            params.append(mx.sym.reshape(row, shape=(-1,), name=f"{name}_{part}_mixed"))
-        return mx.sym.InstanceNorm(out, *params, eps=NORM_EPSILON, name=name)
+            table = sym.Variable(f"{name}_{part}", shape=(self._styles, channels))
+            row = sym.dot(self._shares, table, name=f"{name}_{part}_row")
+            params.append(sym.reshape(row, shape=(-1,), name=f"{name}_{part}_mixed"))
+        return sym.InstanceNorm(out, *params, eps=NORM_EPSILON, name=name)
 
 
 def exported_symbol(
@@ -52,13 +52,13 @@ def exported_symbol(
     """
     norms = _MixedNorms(styles) if styles > 1 else Norms("instance")
     mean = per_channel(PIXEL_MEAN)
-    x = mx.sym.broadcast_sub(mx.sym.Variable("data"), mean)
+    x = sym.broadcast_sub(sym.Variable("data"), mean)
     outputs = compose(extended(x, FRAME_PX, "frame"), specs, norms)
     names = [f"stage{k}" for k in range(1, len(outputs) + 1)]
     if not every_stage:
         outputs, names = outputs[-1:], ["painting"]
     pictures = []
     for out, name in zip(outputs, names, strict=True):
-        rgb = mx.sym.broadcast_add(cut_back(out, FRAME_PX), mean)
-        pictures.append(mx.sym.clip(rgb, a_min=0, a_max=255, name=name))
-    return mx.sym.Group(pictures)
+        rgb = sym.broadcast_add(cut_back(out, FRAME_PX), mean)
+        pictures.append(sym.clip(rgb, a_min=0, a_max=255, name=name))
+    return sym.Group(pictures)

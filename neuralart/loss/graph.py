@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.loss.layers import VggSpec
 from neuralart.loss.objective import LossWeights
 from neuralart.loss.terms import (
@@ -32,8 +32,8 @@ def gram_graph(spec: VggSpec) -> Any:
 
     Shape:  x (1, 3, H, W) -> five of (C, C), in the order of `STYLE_LAYERS`
     """
-    maps, _ = style_maps(mx.sym.Variable("x"), spec)
-    return mx.sym.Group([gram(each) for each in maps])
+    maps, _ = style_maps(sym.Variable("x"), spec)
+    return sym.Group([gram(each) for each in maps])
 
 
 def content_graph(spec: VggSpec, layer: str) -> Any:
@@ -41,8 +41,8 @@ def content_graph(spec: VggSpec, layer: str) -> Any:
 
     Shape:  x (N, 3, H, W) -> (N, C, h, w); (N, 2, H / 16, W / 16)
     """
-    x = mx.sym.Variable("x")
-    return mx.sym.Group([vgg(x, spec, [layer])[layer], coarse(x)])
+    x = sym.Variable("x")
+    return sym.Group([vgg(x, spec, [layer])[layer], coarse(x)])
 
 
 def loss_graph(
@@ -55,21 +55,21 @@ def loss_graph(
             -> every term times its weight (photos, terms), in the order of `LossWeights.terms` and
             without a gradient; the totals (photos,)
     """
-    x, style = mx.sym.Variable("x"), mx.sym.Variable("style")
+    x, style = sym.Variable("x"), sym.Variable("style")
     net = Weights()
     maps, taps = style_maps(x, spec, [layer], weights=net)
     if weights.two_scales:
-        half = mx.sym.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="avg")
+        half = sym.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="avg")
         maps = [*maps, *style_maps(half, spec, weights=net)[0]]
     channels = [head or width for head, width in zip(spec.heads, spec.widths, strict=True)]
     wanted = [
         _of_style(style, gram_name(term), (styles, width, width))
         for term, width in zip(weights.style_terms, channels * 2, strict=False)
     ]
-    layers = mx.sym.Variable(LAYER_WEIGHTS, shape=(styles, len(wanted)))
-    arrays = [*maps, *wanted, mx.sym.dot(style, layers), taps[layer], mx.sym.Variable("content"), x]
+    layers = sym.Variable(LAYER_WEIGHTS, shape=(styles, len(wanted)))
+    arrays = [*maps, *wanted, sym.dot(style, layers), taps[layer], sym.Variable("content"), x]
     if weights.layout:
-        arrays += [coarse(x), mx.sym.Variable("layout")]
+        arrays += [coarse(x), sym.Variable("layout")]
     rows, totals = [], []
     for each in zip(*(_split(array, photos) for array in arrays), strict=True):
         count = len(wanted)
@@ -80,26 +80,24 @@ def loss_graph(
             losses["layout"] = layout_loss(*each[2 * count + 4 :])
         if weights.checkerboard:
             losses["checkerboard"] = checkerboard(picture)
-        targets = [mx.sym.reshape(table, shape=(-3, 0)) for table in each[count : 2 * count]]
-        distances = mx.sym.concat(*map(style_loss, grams, targets), dim=0)
-        row = mx.sym.reshape(row, shape=(-1,)) * distances
+        targets = [sym.reshape(table, shape=(-3, 0)) for table in each[count : 2 * count]]
+        distances = sym.concat(*map(style_loss, grams, targets), dim=0)
+        row = sym.reshape(row, shape=(-1,)) * distances
         others = [losses[name] * weight for name, weight in weights.others().items()]
-        rows.append(mx.sym.concat(row, *others, dim=0))
-        style_sum = mx.sym.sum(row, keepdims=True) * (0.5 if weights.two_scales else 1.0)
-        totals.append(mx.sym.add_n(style_sum, *others))
-    return mx.sym.Group(
-        [mx.sym.BlockGrad(mx.sym.stack(*rows, axis=0)), mx.sym.concat(*totals, dim=0)]
-    )
+        rows.append(sym.concat(row, *others, dim=0))
+        style_sum = sym.sum(row, keepdims=True) * (0.5 if weights.two_scales else 1.0)
+        totals.append(sym.add_n(style_sum, *others))
+    return sym.Group([sym.BlockGrad(sym.stack(*rows, axis=0)), sym.concat(*totals, dim=0)])
 
 
 def _of_style(style: Any, name: str, shape: tuple[int, int, int]) -> Any:
     """The chosen rows of a table, (photos, C, C) of (styles, C, C)."""
-    table = mx.sym.reshape(mx.sym.Variable(name, shape=shape), shape=(0, -1))
-    return mx.sym.reshape(mx.sym.dot(style, table), shape=(-1, *shape[1:]))
+    table = sym.reshape(sym.Variable(name, shape=shape), shape=(0, -1))
+    return sym.reshape(sym.dot(style, table), shape=(-1, *shape[1:]))
 
 
 def _split(array: Any, photos: int) -> list[Any]:
     """(photos, ...) -> one (1, ...) for each photo."""
     if photos == 1:
         return [array]
-    return list(mx.sym.split(array, num_outputs=photos, axis=0))
+    return list(sym.split(array, num_outputs=photos, axis=0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.loss.layers import COARSE_PX
 
 
@@ -20,12 +20,12 @@ def gram(features: Any) -> Any:
     Differs: divided by H*W, so that pictures of other sizes compare.
     Hazard:  its gradient is right for losses that treat G_ij and G_ji alike, as `style_loss` does.
     """
-    flat = mx.sym.reshape(features, shape=(-3, -3))  # (C, H*W)
-    ones = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
+    flat = sym.reshape(features, shape=(-3, -3))  # (C, H*W)
+    ones = sym.ones_like(sym.slice_axis(flat, axis=0, begin=0, end=1))
     # The gradient of a loss by a Gram is symmetric, so both factors get the same: one is computed
     # and doubled, which takes 2 to 9% off a score.
-    product = mx.sym.dot(flat, mx.sym.BlockGrad(flat), transpose_b=True)
-    return mx.sym.broadcast_div(product * 2 - mx.sym.BlockGrad(product), mx.sym.sum(ones))
+    product = sym.dot(flat, sym.BlockGrad(flat), transpose_b=True)
+    return sym.broadcast_div(product * 2 - sym.BlockGrad(product), sym.sum(ones))
 
 
 def style_loss(gram_of_x: Any, target: Any) -> Any:
@@ -45,7 +45,7 @@ def content_loss(features: Any, target: Any) -> Any:
     Source:  Gatys et al. 2016, section 2.1.
     Differs: relative to how much the photo's own features vary.
     """
-    spread = mx.sym.broadcast_sub(target, mx.sym.mean(target, axis=(2, 3), keepdims=True))
+    spread = sym.broadcast_sub(target, sym.mean(target, axis=(2, 3), keepdims=True))
     return _relative(features - target, spread)
 
 
@@ -58,7 +58,7 @@ def total_variation(x: Any) -> Any:
     """
     loss = 0
     for axis in (2, 3):
-        step = mx.sym.slice_axis(x, axis=axis, begin=1, end=None) - mx.sym.slice_axis(
+        step = sym.slice_axis(x, axis=axis, begin=1, end=None) - sym.slice_axis(
             x, axis=axis, begin=0, end=-1
         )
         loss = loss + _mean_square(step * (1 / 255))
@@ -79,11 +79,11 @@ def checkerboard(x: Any) -> Any:
     loss = 0
     for axis in (2, 3):
         here, before, after = (
-            mx.sym.slice(x, begin=_at(axis, begin), end=_at(axis, end), step=_at(axis, 2))
+            sym.slice(x, begin=_at(axis, begin), end=_at(axis, end), step=_at(axis, 2))
             for begin, end in ((1, -1), (0, -2), (2, None))
         )
         # A quarter of the second difference: 0 on a slope, a on stripes.
-        stripes = mx.sym.mean(here * 2 - before - after, axis=axis) * (0.25 / 255)
+        stripes = sym.mean(here * 2 - before - after, axis=axis) * (0.25 / 255)
         loss = loss + _mean_square(stripes)
     return loss
 
@@ -99,11 +99,11 @@ def coarse(x: Any) -> Any:
     Luminance is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), yellow-blue is B - (R + G) / 2.
     """
     edge = (COARSE_PX, COARSE_PX)
-    means = mx.sym.Pooling(x, kernel=edge, stride=edge, pool_type="avg")
-    red, green, blue = mx.sym.split(means, num_outputs=3, axis=1)
+    means = sym.Pooling(x, kernel=edge, stride=edge, pool_type="avg")
+    red, green, blue = sym.split(means, num_outputs=3, axis=1)
     luminance = red * 0.299 + green * 0.587 + blue * 0.114
-    both = mx.sym.concat(luminance, blue - (red + green) * 0.5, dim=1)
-    return mx.sym.broadcast_sub(both, mx.sym.mean(both, axis=(2, 3), keepdims=True))
+    both = sym.concat(luminance, blue - (red + green) * 0.5, dim=1)
+    return sym.broadcast_sub(both, sym.mean(both, axis=(2, 3), keepdims=True))
 
 
 def layout_loss(layout: Any, target: Any) -> Any:
@@ -115,15 +115,15 @@ def layout_loss(layout: Any, target: Any) -> Any:
     Source:  ours.
     """
     covariance, variance, wanted = (
-        mx.sym.mean(a * b, axis=(2, 3))
+        sym.mean(a * b, axis=(2, 3))
         for a, b in ((layout, target), (layout, layout), (target, target))
     )
-    correlation = covariance / mx.sym.sqrt(variance * wanted + 1)
-    return mx.sym.mean((1 - correlation) * (wanted / (wanted + FLAT)), axis=1)
+    correlation = covariance / sym.sqrt(variance * wanted + 1)
+    return sym.mean((1 - correlation) * (wanted / (wanted + FLAT)), axis=1)
 
 
 def _at(axis: int, value: int | None) -> tuple[int | None, ...]:
-    """Of `mx.sym.slice`: along this axis of four, and nothing along the others."""
+    """Of `sym.slice`: along this axis of four, and nothing along the others."""
     return tuple(value if i == axis else None for i in range(4))
 
 
@@ -134,10 +134,10 @@ def _relative(difference: Any, reference: Any) -> Any:
 
 def _mean_square(x: Any) -> Any:
     """(1,)"""
-    return _sum_of_squares(x) / _sum_of_squares(mx.sym.ones_like(x))
+    return _sum_of_squares(x) / _sum_of_squares(sym.ones_like(x))
 
 
 def _sum_of_squares(x: Any) -> Any:
     """(1,), as a dot product: MXNet's sum and mean run on one core, element by element."""
-    flat = mx.sym.reshape(x, shape=(-1,))
-    return mx.sym.dot(flat, flat)
+    flat = sym.reshape(x, shape=(-1,))
+    return sym.dot(flat, flat)

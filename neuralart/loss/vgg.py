@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.loss.layers import STYLE_LAYERS, VggSpec, conv_names, deepest
 
 
@@ -19,11 +19,11 @@ class Weights:
     def convolution(self, x: Any, name: str, channels: int, kernel: int = 1, pad: int = 0) -> Any:
         """A convolution with the variables ``{name}_weight`` and ``{name}_bias``."""
         weight, bias = (
-            self._variables.setdefault(full, mx.sym.Variable(full))
+            self._variables.setdefault(full, sym.Variable(full))
             for full in (f"{name}_weight", f"{name}_bias")
         )
         use = self._uses[name] = self._uses.get(name, 0) + 1
-        return mx.sym.Convolution(
+        return sym.Convolution(
             x,
             weight,
             bias,
@@ -57,16 +57,16 @@ def vgg(
     pooled = 1
     for block, name in conv_names(deepest(taps)):
         if block != pooled:
-            out = mx.sym.Pooling(out, kernel=(2, 2), stride=(2, 2), pool_type=spec.pooling)
+            out = sym.Pooling(out, kernel=(2, 2), stride=(2, 2), pool_type=spec.pooling)
             pooled = block
         if spec.padding == "reflect":
-            out = mx.sym.Pad(out, mode="reflect", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+            out = sym.Pad(out, mode="reflect", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
         pad = 0 if spec.padding == "reflect" else 1
         out = weights.convolution(out, f"conv{name}", spec.widths[block - 1], kernel=3, pad=pad)
         maps[f"conv{name}"] = out
         if norm:
             out = norm(out, f"conv{name}")
-        out = maps[f"relu{name}"] = mx.sym.Activation(out, act_type="relu")
+        out = maps[f"relu{name}"] = sym.Activation(out, act_type="relu")
     return {tap: maps[tap] for tap in taps}
 
 

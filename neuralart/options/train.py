@@ -149,7 +149,16 @@ class TrainConfig:
         250, help="Steps between contact sheets.", unit="N", range=(1, None), same_result=True
     )
     device: str = option(
-        "cpu", help="Where to compute: cpu, gpu:0, or several as gpu:0,1,2,3.", unit="DEVICE"
+        "cpu",
+        help="Where to compute: cpu or gpu:0 with MXNet, cuda:0 or mps with PyTorch, or several as "
+        "cuda:0,1,2,3.",
+        unit="DEVICE",
+        same_result=True,
+    )
+    precision: str = option(
+        "float32",
+        help="Number format of convolutions: tf32 and bfloat16 are faster on cards, with PyTorch.",
+        choices=("float32", "tf32", "bfloat16"),
     )
     batch: int | None = option(
         None,

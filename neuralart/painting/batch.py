@@ -1,6 +1,6 @@
 """A pipeline of photos: threads read the next and write the last ones while one is painted.
 
-MXNet runs in the calling thread alone.
+The engine runs in the calling thread alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuralart.engine.door import ENGINE_ERRORS
 from neuralart.errors import EngineError, ImageError, NeuralArtError, OutputError
 from neuralart.machine.terminal import PictureBar
 from neuralart.options.paint import StylizeConfig
@@ -32,8 +31,6 @@ THREADS = 2
 
 # At most this many photos wait to be painted, and as many paintings to be written.
 QUEUED = 4
-
-PAINTING_ERRORS: tuple[type[Exception], ...] = (MemoryError, *ENGINE_ERRORS)
 
 
 @dataclass
@@ -209,7 +206,7 @@ class Pipeline:
         except NeuralArtError as error:
             self._pixels_in_hand -= photo.pixels
             self._fail(error)
-        except PAINTING_ERRORS as error:
+        except self._stylizer.errors as error:
             self._pixels_in_hand -= photo.pixels
             reason = str(error).strip().split("\n")[0] or "out of memory"
             self._fail(EngineError(f"{photo.file.name}: cannot be painted: {reason}"))

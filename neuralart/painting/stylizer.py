@@ -33,9 +33,11 @@ class Stylizer:
         self._config = config
         stage, self._share = position(config.strength, stages)
         self._photo_share = 1 - self._share if stage == 1 else 0.0
+        devices = open_device(config.device)
+        self.errors: tuple[type[Exception], ...] = (MemoryError, *devices.errors)
         self.painter = PhotoPainter(
             model,
-            open_device(config.device),
+            devices,
             stage,
             share=self._share if stage > 1 else 1.0,
             tile=config.tile,

@@ -32,7 +32,7 @@ from neuralart.pictures.reading import read_image
 from neuralart.training.run import Checkpoint, RunFolder
 from neuralart.training.schedule import Phase
 from neuralart.training.stages import Chain
-from neuralart.training.workers.kvstore import Cluster
+from neuralart.training.workers.cluster import Cluster
 from neuralart.training.workers.team import batch_places, own_folder
 
 log = logging.getLogger(__name__)
@@ -129,8 +129,8 @@ def set_up(config: TrainConfig) -> Setup:
     specs = list(added_to.specs) if added_to else config.specs()
     folder = config.run_folder()
     RunFolder(folder).check_free(resume=config.resume, overwrite=config.overwrite)
-    devices = open_devices(config.device)
-    cluster = Cluster(config.kvstore, len(devices))
+    devices = open_devices(config.device, config.precision)
+    cluster = Cluster(config.kvstore, devices)
     if cluster.leads and not added_to and config.start not in (given.start, RANDOM_START):
         log.warning("note: begins with the weights of %s (--start)", config.start)
     run = RunFolder(own_folder(folder, cluster))

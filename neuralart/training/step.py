@@ -13,7 +13,7 @@ from neuralart.loss.objective import Losses, named
 from neuralart.loss.perceptual import Perceptual
 from neuralart.pictures.pixels import X
 from neuralart.training.stages import Chain
-from neuralart.training.workers.kvstore import Cluster
+from neuralart.training.workers.cluster import Cluster
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from neuralart.engine.contract import PeersGoneError
 from neuralart.errors import Interrupted, RunError
 from neuralart.loss.objective import Losses
 from neuralart.machine.signals import deferred_signals
@@ -34,7 +35,6 @@ from neuralart.training.run import Checkpoint, State, check_same
 from neuralart.training.schedule import Phase, drawn_styles, phases_of, scored_stages
 from neuralart.training.stages import Chain
 from neuralart.training.step import take_step
-from neuralart.training.workers.kvstore import PeersGoneError
 from neuralart.training.workers.team import check_alike, leaders, share_run
 
 MOST_ROLLBACKS = 3

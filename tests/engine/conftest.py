@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import pytest
 
 from neuralart.engine.contract import Devices
+from neuralart.engine.cuda import installed_flavours
+from neuralart.engine.devices import open_devices
 
-ENGINES = {"mxnet": "neuralart.engine.devices"}
-"""The module of each engine whose ``open_devices`` opens devices by their names."""
+ENGINES = {"mxnet": "", "torch": "torch:"}
+"""What stands before ``cpu`` in the names of each engine's processor."""
+
+
+def is_installed(engine: str) -> bool:
+    return bool(installed_flavours()) if engine == "mxnet" else find_spec("torch") is not None
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Callable[[str], Devices]:
-    open_devices: Callable[[str], Devices] = importlib.import_module(
-        ENGINES[request.param]
-    ).open_devices
-    return open_devices
+    if not is_installed(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    return lambda name: open_devices(ENGINES[request.param] + name)
 
 
 @pytest.fixture(params=["cpu", "cpu:0,1"])

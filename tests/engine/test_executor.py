@@ -23,7 +23,7 @@ from small_graphs import (
 )
 
 from neuralart.engine.contract import Devices
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.machine.archive import Arrays
 
 
@@ -132,7 +132,7 @@ def test_an_input_that_is_not_given_keeps_its_value(devices: Devices) -> None:
 
 def test_an_input_that_every_device_has_whole(devices: Devices) -> None:
     """Its first axis does not count photos; every device multiplies by all of it."""
-    symbol = mx.sym.broadcast_mul(mx.sym.Variable("x"), mx.sym.Variable("target"))
+    symbol = sym.broadcast_mul(sym.Variable("x"), sym.Variable("target"))
     shapes = {"x": (2, *PHOTO), "target": (1, *PHOTO)}
     executor = devices.executor(symbol, shapes, gradients=["x"], common=["target"])
     assert executor.parameter_names == ()
@@ -146,8 +146,8 @@ def test_an_input_that_every_device_has_whole(devices: Devices) -> None:
 
 def test_a_common_matrix(devices: Devices) -> None:
     """Such as a Gram matrix: its first axis does not count photos either."""
-    x, target = mx.sym.Variable("x"), mx.sym.Variable("target")
-    symbol = mx.sym.dot(x, target)
+    x, target = sym.Variable("x"), sym.Variable("target")
+    symbol = sym.dot(x, target)
     executor = devices.executor(symbol, {"x": (1, 3), "target": (3, 2)}, common=["target"])
     left, right = numbers(len(devices), 3), numbers(3, 2, seed=1)
     (y,) = executor.forward(x=devices.put(left), target=devices.put_common(right))
@@ -168,8 +168,8 @@ def test_another_shape_keeps_the_parameters(devices: Devices) -> None:
 
 
 def test_another_shape_has_gradients_too(devices: Devices) -> None:
-    x = mx.sym.Variable("x")
-    symbol = mx.sym.Group([affine(x), mx.sym.square(x)])
+    x = sym.Variable("x")
+    symbol = sym.Group([affine(x), sym.square(x)])
     executor = devices.executor(symbol, {"x": (1, *PHOTO)}, gradients=["x"])
     executor.set_parameters(parameters())
     for height, width in ((3, 4), (5, 2)):
@@ -240,10 +240,10 @@ def test_a_head_that_is_none_stands_for_zeros(devices: Devices) -> None:
 
 def test_gradients_against_finite_differences(devices: Devices) -> None:
     """A convolution, a norm and tanh: the gradients by the input and by every parameter."""
-    x = mx.sym.Variable("x")
-    symbol = mx.sym.Convolution(x, num_filter=2, kernel=(3, 3), pad=(1, 1), name="conv")
-    symbol = mx.sym.BatchNorm(symbol, eps=1e-3, fix_gamma=False, name="norm")
-    symbol = mx.sym.tanh(symbol)
+    x = sym.Variable("x")
+    symbol = sym.Convolution(x, num_filter=2, kernel=(3, 3), pad=(1, 1), name="conv")
+    symbol = sym.BatchNorm(symbol, eps=1e-3, fix_gamma=False, name="norm")
+    symbol = sym.tanh(symbol)
     arrays = {
         "conv_weight": numbers(2, CHANNELS, 3, 3, seed=1),
         "conv_bias": numbers(2, seed=2),

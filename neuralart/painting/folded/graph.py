@@ -11,26 +11,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from neuralart.chain.specs import LEAKY_SLOPE, Generator, Layer
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.painting.folded.folding import BLOCK_CHANNELS, ENTRY, block_reach, last_in_blocks
 
 
 def _activation(out: Any, kind: str, name: str) -> Any:
     if kind == "leaky":
-        return mx.sym.LeakyReLU(out, act_type="leaky", slope=LEAKY_SLOPE, name=f"{name}_leaky")
-    return out if kind == "none" else mx.sym.Activation(out, act_type=kind, name=f"{name}_{kind}")
+        return sym.LeakyReLU(out, act_type="leaky", slope=LEAKY_SLOPE, name=f"{name}_leaky")
+    return out if kind == "none" else sym.Activation(out, act_type=kind, name=f"{name}_{kind}")
 
 
 def _variable(name: str, dtype: str) -> Any:
     """A float32 input or parameter, converted to the graph's type."""
-    value = mx.sym.Variable(name, dtype="float32")
-    return value if dtype == "float32" else mx.sym.amp_cast(value, dtype=dtype)
+    value = sym.Variable(name, dtype="float32")
+    return value if dtype == "float32" else sym.amp_cast(value, dtype=dtype)
 
 
 def _convolution(
     out: Any, name: str, channels: int, kernel: int, dtype: str, groups: int = 1, **pairs: int
 ) -> Any:
-    return mx.sym.Convolution(
+    return sym.Convolution(
         out,
         weight=_variable(f"{name}_weight", dtype),
         bias=_variable(f"{name}_bias", dtype),
@@ -54,7 +54,7 @@ def _deconvolution(out: Any, layer: Layer, name: str, dtype: str) -> Any:
         "pad": (layer.padding, layer.padding),
     }
     weight = _variable(f"{name}_weight", dtype)
-    out = mx.sym.Deconvolution(
+    out = sym.Deconvolution(
         out, weight=weight, num_filter=layer.channels, no_bias=True, name=name, **edges
     )
     side = 1 + layer.blur
@@ -104,4 +104,4 @@ def folded_chain(
             outputs[layer.name] = out
         paint = _convolution(out, f"{prefix}mix", BLOCK_CHANNELS, 1, dtype)
         z = paint + z if a else paint
-    return z if dtype == "float32" else mx.sym.amp_cast(z, dtype="float32")
+    return z if dtype == "float32" else sym.amp_cast(z, dtype="float32")

@@ -15,7 +15,6 @@ from neuralart.chain.specs import NORM_EPSILON, RGB, Generator, prefix
 from neuralart.engine.contract import Devices, Executor, Shape
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
-from neuralart.machine.processor import faster_precisions
 from neuralart.painting.folded.eight_bits import in_eight_bits
 from neuralart.painting.folded.folding import (
     BLOCK,
@@ -97,8 +96,8 @@ class FoldedPainter:
                    bits, in ranges that `calibrate` finds, and the `WIDE` layers of the first. An
                    error of the first stage comes through all others.
 
-        Raises ConfigError for another precision than float32 if the chain cannot be folded, on a
-        GPU, or if the processor lacks it.
+        Raises ConfigError for another precision than float32 if the chain cannot be folded or the
+        device lacks it.
         """
         self._params = params
         self._devices = devices
@@ -110,15 +109,16 @@ class FoldedPainter:
         ]
         self._folds = can_fold(specs)
         self._dtype = "bfloat16" if precision == "bfloat16" else "float32"
-        if precision != "float32" and not (self._folds and devices.are_cpu):
+        if precision != "float32" and not self._folds:
             raise ConfigError(
-                f"--precision {precision}: only on the CPU, and for chains whose stages begin with "
-                "a convolution of stride 2 and end with one of stride 1; use float32"
+                f"--precision {precision}: only for chains whose stages begin with a convolution "
+                "of stride 2 and end with one of stride 1; use float32"
             )
-        if precision == "bfloat16" and "bfloat16" not in faster_precisions():
+        if precision not in devices.precisions:
             raise ConfigError(
-                "--precision bfloat16: this processor has neither AVX512_BF16 nor AMX; "
-                "use float32 or int8"
+                f"--precision {precision}: {devices.names[0]} paints in "
+                f"{' and '.join(devices.precisions)} here; use one of them. On a CPU, bfloat16 "
+                "needs AVX512_BF16 or AMX, and int8 MXNet"
             )
         self._symbol: Any = None
         self._executor: Executor | None = None

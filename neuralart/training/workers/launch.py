@@ -1,8 +1,9 @@
 """``neuralart launch``: train with several processes, here or on the machines of a host file.
 
-Starts the scheduler, servers and workers of MXNet's ``dist_sync``, and watches them. ps-lite waits
-for ever for a dead worker. So when a process fails, the other workers get SIGTERM; they save, and
-the job ends. If this process is killed, the others end too.
+Starts workers and watches them; for MXNet also the scheduler and the servers of its ``dist_sync``.
+PyTorch's workers add up among themselves. ps-lite waits for ever for a dead worker. So when a
+process fails, the other workers get SIGTERM; they save, and the job ends. If this process is
+killed, the others end too.
 
 Machines are reached by ssh and must have the same neuralart at the same path as here. The processes
 use no encryption and no password among themselves, so use a network that you trust.
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import IO
 
 from neuralart import __version__
+from neuralart.engine.devices import is_torch
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.machine.signals import deferred_signals
 from neuralart.options.train import LaunchConfig
@@ -66,6 +68,12 @@ _FAR = (
 # Of a machine's addresses, ps-lite may announce one that the others do not reach. The one that ssh
 # came in by is good, if it is IPv4 (*.*): ps-lite does not speak IPv6.
 _FAR_ADDRESS = "set -- $SSH_CONNECTION; case $3 in *.*) export DMLC_NODE_HOST=$3;; esac; "
+
+
+# Variables of this machine that hold on every machine.
+_PASSED_ON = (
+    "DMLC_INTERFACE", "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "OMP_NUM_THREADS", "PS_VERBOSE",
+)  # fmt: skip
 
 
 def _far_command(command: Sequence[str], env: dict[str, str]) -> str:
@@ -203,54 +211,87 @@ class Job:
                 member.reader.join(timeout=1)  # passes on its last lines
 
 
-def launch(config: LaunchConfig, arguments: Sequence[str]) -> None:
-    """Run ``neuralart train`` with these arguments on every worker.
+def launch(config: LaunchConfig, arguments: Sequence[str], device: str = "cpu") -> None:
+    """Run ``neuralart train`` with these arguments on every worker; ``device`` is their --device.
 
     Raises ConfigError for a wrong host file, RunError if a machine does not answer or has another
     version. When a process dies or a signal comes, the workers save their run and stop; then this
     raises RunError, or Interrupted for SIGINT and SIGTERM.
     """
     hosts = read_hosts(config.hosts) if config.hosts else [Host(LOCAL, config.workers)]
+    if device.startswith("cuda:") and any(host.slots > 1 for host in hosts):
+        raise ConfigError(
+            f"--device {device}: the workers of a machine would share it; use --device cuda, "
+            "which is another card for each"
+        )
     far = [host.name for host in hosts if host.name != LOCAL]
     if far:
         _check_versions(far)
-    workers = [host.name for host in hosts for _ in range(host.slots)]
-    servers = [hosts[i % len(hosts)].name for i in range(config.servers or len(hosts))]
-    address = config.address or (_own_address(far[0]) if far else "127.0.0.1")
+    by_torch = is_torch(device)
+    servers = (
+        [] if by_torch else [hosts[i % len(hosts)] for i in range(config.servers or len(hosts))]
+    )
+    port = str(config.port or _free_port())
     env = {
-        "DMLC_PS_ROOT_URI": address,
-        "DMLC_PS_ROOT_PORT": str(config.port or _free_port()),
-        "DMLC_NUM_WORKER": str(len(workers)),
-        "DMLC_NUM_SERVER": str(len(servers)),
-    }
-    env |= {
         key: value
         for key, value in os.environ.items()
-        if key in ("DMLC_INTERFACE", "OMP_NUM_THREADS", "PS_VERBOSE")
-        or key.startswith("NEURALART_")
+        if key in _PASSED_ON or key.startswith("NEURALART_")
     }
-    if not far:
-        env |= {"DMLC_INTERFACE": "lo", "DMLC_NODE_HOST": address}
-    elif "DMLC_INTERFACE" not in env:
-        env["DMLC_NODE_HOST"] = address
+    env |= (
+        _torch_env(config, hosts, port) if by_torch else _kvstore_env(config, hosts, servers, port)
+    )
     job = Job()
     with deferred_signals() as interrupts:
         try:
             # In these two roles, MXNet does its work while it is imported.
             serve = [sys.executable, "-c", "import neuralart.engine.door"]
-            job.start("the scheduler", LOCAL, serve, {**env, "DMLC_ROLE": "scheduler"}, None)
+            if servers:
+                job.start("the scheduler", LOCAL, serve, {**env, "DMLC_ROLE": "scheduler"}, None)
             for number, host in enumerate(servers):
-                name = f"server {number}" + (f" on {host}" if far else "")
-                job.start(name, host, serve, {**env, "DMLC_ROLE": "server"}, None)
+                name = f"server {number}" + (f" on {host.name}" if far else "")
+                job.start(name, host.name, serve, {**env, "DMLC_ROLE": "server"}, None)
             train = [sys.executable, "-m", "neuralart", "train", *arguments]
             train += ["--kvstore", "dist_sync"]
-            for number, host in enumerate(workers):
+            places = [(host.name, slot) for host in hosts for slot in range(host.slots)]
+            for number, (host_name, slot) in enumerate(places):
                 role = {"DMLC_ROLE": "worker", "DMLC_TASK_ID": str(number)}
-                name = f"worker {number}" + (f" on {host}" if far else "")
-                job.start(name, host, train, {**env, **role}, number)
+                if by_torch:
+                    role = {"RANK": str(number), "LOCAL_RANK": str(slot)}
+                name = f"worker {number}" + (f" on {host_name}" if far else "")
+                job.start(name, host_name, train, {**env, **role}, number)
             _watch(job, interrupts)
         finally:
             job.end()
+
+
+def _kvstore_env(
+    config: LaunchConfig, hosts: Sequence[Host], servers: Sequence[Host], port: str
+) -> dict[str, str]:
+    """The variables by which the processes of a job of MXNet find each other."""
+    far = [host.name for host in hosts if host.name != LOCAL]
+    address = config.address or (_own_address(far[0]) if far else "127.0.0.1")
+    env = {
+        "DMLC_PS_ROOT_URI": address,
+        "DMLC_PS_ROOT_PORT": port,
+        "DMLC_NUM_WORKER": str(sum(host.slots for host in hosts)),
+        "DMLC_NUM_SERVER": str(len(servers)),
+    }
+    if not far:
+        return env | {"DMLC_INTERFACE": "lo", "DMLC_NODE_HOST": address}
+    return env if "DMLC_INTERFACE" in os.environ else env | {"DMLC_NODE_HOST": address}
+
+
+def _torch_env(config: LaunchConfig, hosts: Sequence[Host], port: str) -> dict[str, str]:
+    """The variables by which the workers of a job of PyTorch find each other: at worker 0."""
+    far = [host.name for host in hosts if host.name != LOCAL]
+    here = hosts[0].name == LOCAL
+    address = config.address or (_own_address(far[0]) if far else "127.0.0.1")
+    env = {
+        "MASTER_ADDR": address if here else _name_in_net(hosts[0].name),
+        "MASTER_PORT": port,
+        "WORLD_SIZE": str(sum(host.slots for host in hosts)),
+    }
+    return env if far else env | {"GLOO_SOCKET_IFNAME": "lo"}
 
 
 def _watch(job: Job, interrupts: Sequence[int]) -> None:
@@ -329,11 +370,16 @@ def _check_versions(hosts: Sequence[str]) -> None:
         raise RunError(f"--hosts: {'; '.join(problems)}; nothing was started")
 
 
-def _own_address(host: str) -> str:
-    """This machine's address as a host sees it. Raises ConfigError if only ssh knows the host."""
+def _name_in_net(host: str) -> str:
+    """The host name or address that ssh uses for a host."""
     known = subprocess.run([*_SSH, "-G", host], capture_output=True, text=True).stdout
     names = [line.split()[1] for line in known.splitlines() if line.startswith("hostname ")]
-    name = names[0] if names else host.rpartition("@")[2]
+    return names[0] if names else host.rpartition("@")[2]
+
+
+def _own_address(host: str) -> str:
+    """This machine's address as a host sees it. Raises ConfigError if only ssh knows the host."""
+    name = _name_in_net(host)
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         try:
             probe.connect((name, 9))  # sends nothing

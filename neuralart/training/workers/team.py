@@ -17,7 +17,7 @@ from typing import Any
 from neuralart.errors import ConfigError, RunError
 from neuralart.options.train import TrainConfig
 from neuralart.training.run import RunFolder, differences, short
-from neuralart.training.workers.kvstore import Cluster
+from neuralart.training.workers.cluster import Cluster
 
 # Options that may differ between workers. The files that they name are compared by checksums.
 _OWN_OPTIONS = ("style", "data", "features", "start", "device", "threads")

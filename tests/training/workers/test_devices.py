@@ -21,7 +21,7 @@ from neuralart.machine.archive import Arrays
 from neuralart.pictures.pixels import X, to_x
 from neuralart.training.stages import Chain
 from neuralart.training.step import batch_gradients, take_step
-from neuralart.training.workers.kvstore import Cluster
+from neuralart.training.workers.cluster import Cluster
 
 STEPS = 10
 BATCH = 4
@@ -53,7 +53,7 @@ def trained(features: Features, device: str, kvstore: str = "local", **more: obj
     shared = bool(more.get("share_weights"))
     perceptual = Perceptual(features, LossWeights(), devices)
     perceptual.set_style(to_x(picture(1000, 40, 40)))
-    cluster = Cluster(kvstore, len(devices))
+    cluster = Cluster(kvstore, devices)
     params = initial_params(specs, 0, share_weights=shared)
     chain = Chain(specs, params, [0, 1], 32, devices, batch=BATCH, add_up=cluster.sum, **more)  # type: ignore[arg-type]
     for step in range(STEPS):
@@ -157,4 +157,4 @@ def test_a_job_that_was_not_started_as_one(monkeypatch: pytest.MonkeyPatch, tmp_
     with contextlib.suppress(KeyError):
         monkeypatch.delenv("DMLC_ROLE")
     with pytest.raises(ConfigError, match="neuralart launch"):
-        Cluster("dist_sync", 1)
+        Cluster("dist_sync", open_devices("cpu"))

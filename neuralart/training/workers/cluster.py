@@ -1,10 +1,7 @@
-"""What the devices and workers of one training exchange, by MXNet's kvstore.
+"""What the workers of one training exchange: sums of gradients, and data as bytes.
 
-A job of ``dist_sync`` has a scheduler, servers and workers. They find each other by the environment
-variables DMLC_ROLE, DMLC_PS_ROOT_URI, DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER and DMLC_NUM_SERVER, which
-`neuralart.training.workers.launch` sets. ps-lite, which the kvstore uses, does not handle failures:
-a worker that waits for a dead one waits for ever, inside MXNet. So another thread does the waiting,
-and the main thread can give up.
+A worker that waits for a dead one may wait for ever, inside its engine. So another thread does the
+waiting, and the main thread can give up.
 """
 
 from __future__ import annotations
@@ -21,8 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.engine.door import mx
-from neuralart.errors import ConfigError, RunError
+from neuralart.engine.contract import Batch, Devices, Exchange, PeersGoneError
+from neuralart.errors import RunError
 
 T = TypeVar("T")
 
@@ -35,13 +32,17 @@ START_SECONDS = 120.0
 GRACE_SECONDS = 10.0
 """How long a worker that was asked to stop goes on waiting for the others."""
 
-_VARIABLES = (
-    "DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER",
-)  # fmt: skip
+PIECE_BYTES = 4_000_000
+"""Data is exchanged in pieces of this size. Each byte travels as a float32."""
 
 
-class PeersGoneError(Exception):
-    """This worker was asked to stop while it waited for others, and they did not come."""
+JOB = "dist_sync"
+"""The --kvstore of a worker of a job."""
+
+_TORCHRUN = "TORCHELASTIC_RUN_ID"  # torchrun sets it: such a process is a worker of a job, too
+
+# The variables with the address and the port where the workers of a job meet.
+_ROOTS = {"DMLC_PS_ROOT_URI": "DMLC_PS_ROOT_PORT", "MASTER_ADDR": "MASTER_PORT"}
 
 
 class Cluster:
@@ -51,46 +52,35 @@ class Cluster:
     number of a signal that asks this worker to stop is added to it.
     """
 
-    def __init__(self, kvstore: str, devices: int) -> None:
-        """Join the job, or make a kvstore for the devices of this process.
+    def __init__(self, kvstore: str, devices: Devices) -> None:
+        """Join the job, or prepare the devices of this process.
 
-        Raises ConfigError if ``dist_sync`` was not started as a job, RunError if its workers do not
-        find each other within `START_SECONDS`.
+        Raises ConfigError if a job is asked for and this process is no worker of one, RunError if
+        its workers do not find each other within `START_SECONDS`.
         """
-        self.rank, self.workers = 0, 1
         self.interrupts: Sequence[int] = ()
-        self._known: set[str] = set()
         self._exchanges = 0
-        self._kv: Any = None
         self._closed, self._exit_code = False, 1
         self._tasks: _Tasks | None = None
-        if kvstore == "dist_sync":
-            self._join()
-        elif devices > 1:
-            self._kv = mx.kv.create(kvstore)
+        joins = kvstore == JOB or _TORCHRUN in os.environ
+        self._exchange = self._join(devices) if joins else devices.exchange(kvstore)
+        self.rank, self.workers = self._exchange.rank, self._exchange.workers
 
-    def _join(self) -> None:
-        missing = [name for name in _VARIABLES if name not in os.environ]
-        if missing or os.environ.get("DMLC_ROLE") != "worker":
-            raise ConfigError(
-                "--kvstore dist_sync: this process is no worker of a job; "
-                "start one with `neuralart launch`"
-            )
+    def _join(self, devices: Devices) -> Exchange:
         self._tasks = queue.SimpleQueue()
         atexit.register(self._exit_unless_closed)
         threading.Thread(target=_serve, args=(self._tasks,), daemon=True).start()
         end = time.monotonic() + START_SECONDS
         try:
-            self._kv = self._wait(lambda: mx.kv.create("dist_sync"), lambda: time.monotonic() > end)
+            return self._wait(lambda: devices.exchange(JOB), lambda: time.monotonic() > end)
         except PeersGoneError:
             self.abandon(RunError.exit_code)
-            address = f"{os.environ[_VARIABLES[0]]}:{os.environ[_VARIABLES[1]]}"
+            host, port = next(each for each in _ROOTS.items() if each[0] in os.environ)
+            address = f"{os.environ[host]}:{os.environ.get(port, '')}"
             raise RunError(
                 f"--kvstore dist_sync: not all workers reached the scheduler at {address} within "
                 f"{START_SECONDS:g} s; check that every host reaches that address"
             ) from None
-        self.workers = int(self._kv.num_workers)
-        self.rank = int(os.environ.get("DMLC_TASK_ID", self._kv.rank))
 
     @property
     def leads(self) -> bool:
@@ -121,78 +111,59 @@ class Cluster:
             value: T = result
             return value
 
-    def sum(self, arrays: Mapping[str, Sequence[Any]]) -> None:
+    def sum(self, arrays: Mapping[str, Batch]) -> None:
         """Replace every array by the sum of the arrays of its name, over devices and workers.
 
-        ``arrays`` has by name an NDArray for each device. Raises PeersGoneError.
+        Raises PeersGoneError.
         """
-        if self._kv is None:
-            return
-
-        def exchange() -> None:
-            for name, each in arrays.items():
-                if name not in self._known:
-                    self._kv.init(name, mx.nd.zeros_like(each[0]))
-                    self._known.add(name)
-            for priority, (name, each) in enumerate(arrays.items()):
-                self._kv.pushpull(name, list(each), out=list(each), priority=-priority)
-            if self._tasks is not None:
-                for each in arrays.values():
-                    for array in each:
-                        array.wait_to_read()
-
-        if self._tasks is None:
-            exchange()
-        else:
-            self._wait(exchange)
+        self._do(lambda: self._exchange.add_up(arrays))
 
     def sum_numbers(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Sum a few numbers over the workers."""
-        if self.workers == 1:
-            return values
-        array = mx.nd.array(values)
-        self.sum({name: [array]})
-        total: npt.NDArray[np.float32] = array.asnumpy()
-        return total
+        return self._do(lambda: self._exchange.add_up_numbers(name, values))
+
+    def _do(self, task: Callable[[], T]) -> T:
+        return task() if self._tasks is None else self._wait(task)
 
     def gather(self, data: bytes) -> list[bytes]:
         """Return the data of every worker, by rank. All workers must call this together."""
         if self.workers == 1:
             return [data]
-        lengths = np.zeros(self.workers, np.float32)
-        lengths[self.rank] = len(data)
-        lengths = self._exchange(lengths)
-        rows = np.zeros((self.workers, max(1, int(lengths.max()))), np.float32)
-        rows[self.rank, : len(data)] = np.frombuffer(data, np.uint8)
-        rows = self._exchange(rows)
-        return [
-            row[: int(length)].astype(np.uint8).tobytes()
-            for row, length in zip(rows, lengths, strict=True)
+        lengths = [
+            int.from_bytes(row, "little") for row in self._gather(len(data).to_bytes(8, "little"))
         ]
+        whole = [bytearray() for _ in lengths]
+        for begin in range(0, max(lengths), PIECE_BYTES):
+            size = min(PIECE_BYTES, max(lengths) - begin)
+            piece = data[begin : begin + size]
+            for row, collected in zip(self._gather(piece, size), whole, strict=True):
+                collected += row
+        return [bytes(row[:length]) for row, length in zip(whole, lengths, strict=True)]
+
+    def _gather(self, data: bytes, size: int = 0) -> list[bytes]:
+        """The data of every worker, each filled up to ``size``; all have as much without it."""
+        rows = np.zeros((self.workers, size or len(data)), np.float32)
+        rows[self.rank, : len(data)] = np.frombuffer(data, np.uint8)
+        self._exchanges += 1
+        rows = self.sum_numbers(f"exchange{self._exchanges}", rows)
+        return [row.astype(np.uint8).tobytes() for row in rows]
 
     def broadcast(self, data: bytes) -> bytes:
         """Return the leader's data. All workers must call this together."""
         return self.gather(data if self.leads else b"")[0]
 
-    def _exchange(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        self._exchanges += 1
-        return self.sum_numbers(f"exchange{self._exchanges}", values)
-
     def close(self) -> None:
         """Leave the job. Waits until all workers do."""
         if self._tasks is not None:
-            self._wait(self._leave)
+            self._wait(self._exchange.close)
             self._closed = True
-
-    def _leave(self) -> None:
-        self._kv = None
 
     def abandon(self, exit_code: int) -> None:
         """Set the exit code of a process that will end before `close`."""
         self._exit_code = exit_code
 
     def _exit_unless_closed(self) -> None:
-        """End the process at once if it ends before `close`: MXNet would wait for the others."""
+        """End the process at once if it ends before `close`: the engine would wait for others."""
         if not self._closed:
             sys.stdout.flush()
             sys.stderr.flush()
