@@ -32,9 +32,15 @@ ORDER = [
 # A library, and the files that may import it.
 HOMES = {
     "mxnet": {"engine.door"},
-    "cv2": {"pictures.editing", "pictures.reading", "pictures.writing", "painting.video"},
+    "cv2": {"pictures.editing", "painting.video"},
     "PIL": {"pictures.reading", "pictures.writing"},
-    "tifffile": {"pictures.reading", "pictures.writing"},
+    "pyvips": {"pictures.vips"},
+    "av": {
+        "pictures.video.colours",
+        "pictures.video.reading",
+        "pictures.video.sound",
+        "pictures.video.writing",
+    },
     "click": {"options.command_line", "cli"},
     "tqdm": {"machine.terminal"},
     "scipy": {"measuring.descent"},

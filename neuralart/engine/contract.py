@@ -185,6 +185,14 @@ class Devices(ABC):
         """
 
     @abstractmethod
+    def evaluate(self, symbol: Any, arrays: Arrays) -> list[Numbers]:
+        """The outputs of a graph, all of whose arguments are given, on the first device."""
+
+    @abstractmethod
+    def output_shapes(self, symbol: Any, shapes: Mapping[str, Shape]) -> list[Shape]:
+        """The shapes of a graph's outputs, by the shapes of its arguments; nothing is computed."""
+
+    @abstractmethod
     def exchange(self, kvstore: str) -> Exchange:
         """What adds gradients up: in this process, or in a job if it is a worker of one.
 

@@ -9,13 +9,17 @@ from importlib.util import find_spec
 from neuralart.engine.contract import Devices
 from neuralart.engine.cuda import installed_flavours
 from neuralart.errors import ConfigError, EngineError
+from neuralart.machine.installation import install_command
 
 EXAMPLES = "cpu, gpu:0 (MXNet), cuda:0 or mps (PyTorch), or several as cuda:0,1"
 
-NO_ENGINE = (
-    "neither MXNet nor PyTorch is installed; in neuralart's folder: pip install '.[cpu]' for "
-    "MXNet, or pip install '.[torch]'"
-)
+
+def no_engine() -> str:
+    """What to say where nothing can compute."""
+    return (
+        f"neither MXNet nor PyTorch is installed; {install_command('cpu')} for MXNet, "
+        f"{install_command('torch')} for PyTorch"
+    )
 
 
 def open_devices(names: str, precision: str = "float32") -> Devices:
@@ -36,10 +40,9 @@ def open_devices(names: str, precision: str = "float32") -> Devices:
         return open_mxnet(names, kind, indices, precision)
     if find_spec("torch") is None:
         raise EngineError(
-            NO_ENGINE
+            no_engine()
             if kind == "cpu"
-            else f"--device {names}: PyTorch is not installed; in neuralart's folder: "
-            "pip install '.[torch]'"
+            else f"--device {names}: PyTorch is not installed; {install_command('torch')}"
         )
     from neuralart.engine.pytorch.devices import open_torch
 

@@ -8,15 +8,32 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from typing import Any
 
 from neuralart import __version__
 from neuralart.engine import cuda
+from neuralart.engine.devices import no_engine
 from neuralart.errors import EngineError
-from neuralart.machine.processor import faster_precisions, may_use_amx
+from neuralart.machine.installation import install_command
+from neuralart.machine.processor import available_cores, faster_precisions, may_use_amx
 
 # The system libraries that both flavours of MXNet need, and Debian's package of each.
 SYSTEM_LIBRARIES = {"libgomp.so.1": "libgomp1", "libquadmath.so.0": "libquadmath0"}
+
+
+@dataclass(frozen=True)
+class Torch:
+    """What PyTorch says.
+
+    version  with its build, as 2.13.0+cu128
+    devices  names for ``--device``, and what each card is
+    problem  why it does not import; empty if it does
+    """
+
+    version: str = ""
+    devices: Sequence[tuple[str, str]] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Facts:
     engine      why MXNet does not load; empty if it does
     mxnet       MXNet's version; empty if it does not load
     gpus        number of GPUs that MXNet sees
+    torch       what PyTorch says; None if it is not installed
     """
 
     flavours: Sequence[str]
@@ -39,6 +57,7 @@ class Facts:
     engine: str = ""
     mxnet: str = ""
     gpus: int = 0
+    torch: Torch | None = None
 
     @property
     def for_gpus(self) -> bool:
@@ -52,12 +71,25 @@ def find_facts() -> Facts:
     libraries = cuda.load_libraries() if cuda.FOR_GPUS in flavours else []
     engine, version, gpus = "", "", 0
     try:
+        if not flavours:
+            raise EngineError("MXNet is not installed")
         mx: Any = import_module("neuralart.engine.door").mx
         version, gpus = mx.__version__, mx.context.num_gpus()
     except EngineError as error:
         engine = str(error)
     missing = [name for name in SYSTEM_LIBRARIES if not _loads(name)]
-    return Facts(flavours, missing, libraries, cuda.find_driver(), engine, version, gpus)
+    driver = cuda.find_driver()
+    return Facts(flavours, missing, libraries, driver, engine, version, gpus, _find_torch())
+
+
+def _find_torch() -> Torch | None:
+    if find_spec("torch") is None:
+        return None
+    try:
+        from neuralart.engine.pytorch.devices import list_devices, version
+    except (ImportError, OSError) as error:
+        return Torch(problem=str(error).splitlines()[0])
+    return Torch(version(), list_devices())
 
 
 def _loads(soname: str) -> bool:
@@ -73,9 +105,11 @@ def describe(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "neuralart", f"{__version__} on Python {platform.python_version()}, {platform.machine()}"
     for package in ("numpy", "opencv-python-headless"):
         yield package, metadata.version(package)
-    flavour = " and ".join(facts.flavours) or "none"
-    yield "MXNet", f"{facts.mxnet or 'does not load'} (package {flavour})"
-    cores = len(os.sched_getaffinity(0))
+    flavours = " and ".join(facts.flavours)
+    found = f"{facts.mxnet or 'does not load'} (package {flavours})"
+    yield "MXNet", found if flavours else "none"
+    yield "PyTorch", "none" if facts.torch is None else facts.torch.version or "does not load"
+    cores = available_cores()
     yield "threads", f"{os.environ.get('OMP_NUM_THREADS', cores)} compute; {cores} cores are ours"
     yield "precisions", ", ".join(["float32", *faster_precisions()])
     yield "AMX", "in use" if may_use_amx() else "none"
@@ -84,8 +118,11 @@ def describe(facts: Facts) -> Iterator[tuple[str, str]]:
     for loaded in facts.libraries:
         yield loaded.library.soname, loaded.problem or loaded.path
     yield from _describe_driver(facts.driver)
-    devices = ["cpu", *(f"gpu:{index}" for index in range(facts.gpus))] if facts.mxnet else ["none"]
-    yield "devices", ", ".join(devices)
+    if facts.mxnet:
+        yield "devices of MXNet", ", ".join(["cpu", *(f"gpu:{i}" for i in range(facts.gpus))])
+    if facts.torch and facts.torch.version:
+        names = [f"{name} ({card})" if card else name for name, card in facts.torch.devices]
+        yield "devices of PyTorch", ", ".join(names)
 
 
 def _describe_driver(driver: cuda.Driver | None) -> Iterator[tuple[str, str]]:
@@ -111,8 +148,10 @@ def problems(facts: Facts) -> list[str]:
 
     Each is one line that says what is wrong and what to do about it.
     """
+    if facts.torch and facts.torch.problem:
+        return [f"PyTorch does not import: {facts.torch.problem}"]
     if not facts.flavours:
-        return ["MXNet is not installed: pip install 'neuralart[cpu]', or [cuda] for NVIDIA's GPUs"]
+        return [] if facts.torch else [no_engine()]
     found = []
     if len(facts.flavours) > 1:
         found.append(
@@ -130,12 +169,20 @@ def problems(facts: Facts) -> list[str]:
     return found
 
 
+def _instead(facts: Facts, card: int) -> str:
+    """What to do with a card that MXNet cannot use."""
+    name = f"cuda:{card}"
+    if facts.torch and name in [each for each, _ in facts.torch.devices]:
+        return f"PyTorch can: --device {name}"
+    return f"PyTorch may: {install_command('torch')} and --device {name}"
+
+
 def _gpu_problems(facts: Facts) -> list[str]:
     driver = facts.driver
     if driver is None:
         return [
             f"no NVIDIA driver ({cuda.DRIVER}), and MXNet for GPUs does not even load without: "
-            "install the driver, or make a fresh virtual environment with neuralart[cpu]"
+            f"install the driver, or in a fresh virtual environment: {install_command('cpu')}"
         ]
     if driver.problem:
         return [f"the NVIDIA driver does not answer: {driver.problem}; try nvidia-smi, or restart"]
@@ -152,8 +199,8 @@ def _gpu_problems(facts: Facts) -> list[str]:
     newest = max(cuda.CODE_FOR)
     found = [
         f"card {index} ({card.name}, compute capability {card.capability[0]}.{card.capability[1]}) "
-        f"cannot be used: MXNet 1.9.1 has code for {cuda.CODE_FOR[0][0]}.x to {newest[0]}.x and no "
-        "newer; use another card, or --device cpu"
+        f"cannot be used by MXNet: 1.9.1 has code for {cuda.CODE_FOR[0][0]}.x to {newest[0]}.x and no "
+        f"newer; {_instead(facts, index)}"
         for index, card in enumerate(driver.cards)
         if not card.can_run
     ]
@@ -164,9 +211,14 @@ def _gpu_problems(facts: Facts) -> list[str]:
 
 def notes(facts: Facts) -> list[str]:
     """Remarks that are no problems."""
-    if facts.for_gpus or facts.driver is None or not any(c.can_run for c in facts.driver.cards):
-        return []
-    return [
-        "there is a GPU, and this is MXNet for the CPU: for --device gpu:0 make a fresh virtual "
-        "environment with neuralart[cuda]"
-    ]
+    cards = facts.driver.cards if facts.driver else ()
+    sees = facts.torch and any(name.startswith("cuda") for name, _ in facts.torch.devices)
+    found = []
+    if not facts.flavours:
+        found.append(
+            "MXNet is not installed, so PyTorch computes on the CPU, too; for files of packed "
+            f"photos, int8 and MXNet's export: {install_command('cpu')}"
+        )
+    if cards and not sees and not facts.for_gpus:
+        found.append(f"there is a GPU; for --device cuda:0: {install_command('torch')}")
+    return found

@@ -24,10 +24,11 @@ import numpy as np
 
 from neuralart.engine import cuda
 from neuralart.errors import EngineError
-from neuralart.machine.processor import may_use_amx
+from neuralart.machine.installation import install_command
+from neuralart.machine.processor import available_cores, may_use_amx
 
 # MXNet would use half of the cores.
-os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
 
 # Each bind would write a line to stderr.
 os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
@@ -44,7 +45,7 @@ if may_use_amx():
 def _import_mxnet() -> Any:
     flavours = cuda.installed_flavours()
     if not flavours:
-        raise EngineError("MXNet is not installed: pip install 'neuralart[cpu]' (or [cuda])")
+        raise EngineError(f"MXNet is not installed; {install_command('cpu')}")
     if len(flavours) > 1:
         raise EngineError(
             "both mxnet and mxnet-cu112 are installed and overwrite each other: "
@@ -67,7 +68,7 @@ def _import_mxnet() -> Any:
         if cuda.DRIVER in str(error):
             raise EngineError(
                 f"MXNet for GPUs needs NVIDIA's driver ({cuda.DRIVER}), which is not here; "
-                "install the driver, or make a fresh virtual environment with neuralart[cpu]"
+                "install the driver, or in a fresh virtual environment: " + install_command("cpu")
             ) from None
         missing = next((lib for lib in ("gomp", "quadmath") if lib in str(error)), "")
         if missing:

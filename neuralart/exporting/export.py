@@ -36,6 +36,7 @@ from neuralart.exporting.parity import (
 from neuralart.exporting.subject import Subject, file_names
 from neuralart.exporting.targets import TARGETS
 from neuralart.machine.archive import Arrays
+from neuralart.machine.installation import install_command
 from neuralart.options.export import ExportConfig
 
 RECORD = "export.json"
@@ -167,9 +168,11 @@ def _need_packages(formats: Sequence[str]) -> None:
     for name in formats:
         for package in TARGETS[name].packages:
             if importlib.util.find_spec(package) is None:
-                raise EngineError(
-                    f"--format {name} needs {package}: pip install 'neuralart[export]'"
-                )
+                raise EngineError(f"--format {name} needs {package}; {_where(package)}")
+
+
+def _where(package: str) -> str:
+    return install_command("cpu" if package == "mxnet" else "export")
 
 
 def _check_place(folder: Path, overwrite: bool) -> None:

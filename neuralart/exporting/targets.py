@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuralart.chain.specs import Generator, prefix
-from neuralart.engine.door import mx
 from neuralart.exporting import page
 from neuralart.exporting.graph import MIXTURE, exported_symbol
 from neuralart.exporting.parity import (
@@ -42,6 +41,8 @@ def write_card(subject: Subject, folder: Path) -> None:
 
 def write_mxnet(subject: Subject, folder: Path, precision: str) -> Path:
     """Write the graph and its parameters, for any program with plain MXNet."""
+    from neuralart.engine.door import mx
+
     write_card(subject, folder)
     symbol = exported_symbol(subject.specs, styles=subject.styles)
     names = [name for name in symbol.list_arguments() if name not in ("data", MIXTURE)]
@@ -53,6 +54,8 @@ def write_mxnet(subject: Subject, folder: Path, precision: str) -> Path:
 
 def run_mxnet(file: Path, cases: Sequence[Case]) -> list[X]:
     """Load an export as any MXNet program would, and paint."""
+    from neuralart.engine.door import mx
+
     names = ["data"] if cases[0].mixture is None else ["data", MIXTURE]
     block = mx.gluon.SymbolBlock.imports(str(file), names)
     # Not given to `imports`, which then warns that it does not know the type of ``data``.
@@ -144,7 +147,7 @@ class Target:
     run       paints pictures with that file, see `Case`
     limits    the largest allowed differences from the chain, by precision, in 0..255 units; the
               first precision is the default
-    packages  the packages that it needs besides MXNet
+    packages  the packages that it needs
     check     raises if the options cannot be met; called before anything is written
     finish    completes a folder that all exported chains share; without it each has a folder
     """
@@ -163,7 +166,7 @@ _FP32, _FP16, _INT8 = Difference(1.0, 0.1), Difference(2.0, 0.2), Difference(64,
 
 TARGETS = {
     # For scale: rounding to whole pixel values changes them by up to 0.5.
-    "mxnet": Target(write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}),
+    "mxnet": Target(write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}, ("mxnet",)),
     "onnx": Target(write_onnx, run_onnx, {"fp32": _FP32, "fp16": _FP16, "int8": _INT8}, _ONNX),
     "ort": Target(write_ort, run_onnx, {"fp16": _FP16, "fp32": _FP32, "int8": _INT8}, _ONNX),
     "web": Target(

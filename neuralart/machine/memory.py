@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import re
+import sys
 from pathlib import Path
 
 from neuralart.errors import ConfigError
@@ -34,6 +36,16 @@ def parse_memory(text: str, option: str) -> int:
     return int(float(match[1]) * {**_UNITS, **_BINARY_UNITS}[match[2]])
 
 
+def peak_memory() -> int | None:
+    """The most bytes that this process has had in memory; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def free_memory() -> int | None:
     """Bytes that this process can still allocate; None if unknown.
 
@@ -51,3 +63,14 @@ def free_memory() -> int | None:
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return max(0, min(found)) if found else None
+
+
+def reserve(size: int) -> None:
+    """Raise MemoryError unless ``size`` bytes can be allocated now.
+
+    For libraries that end the process where they cannot.
+    """
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError:
+        raise MemoryError from None

@@ -11,7 +11,7 @@ from neuralart.engine.devices import open_device
 from neuralart.machine.archive import Arrays
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.photo_painter import PhotoPainter
-from neuralart.pictures.editing import mix, painted_size, resize
+from neuralart.pictures.editing import mix, painted_size, resize, resize_picture
 from neuralart.pictures.pixels import Picture, Pixels
 
 
@@ -53,18 +53,18 @@ class Stylizer:
         config = self._config
         full = photo.size
         size = painted_size(full, config.size)
-        pixels, alpha = photo.pixels, photo.alpha
-        small = pixels if size == full else resize(pixels, size)
-        if not config.keep_size and size != full:
-            pixels, alpha = small, None if alpha is None else resize(alpha, size)
+        small = photo if size == full else resize_picture(photo, size)
+        if not config.keep_size:
+            photo = small
         if config.strength == 0:
-            return replace(photo, pixels=pixels, alpha=alpha)
-        painting = self.painter.paint(small, measure(small) if measure else None)
-        if painting.shape != pixels.shape:
+            return photo
+        pixels = small.pixels
+        painting = self.painter.paint(pixels, measure(pixels) if measure else None)
+        if painting.shape != photo.pixels.shape:
             painting = resize(painting, full)
         if self._photo_share or config.preserve_colors:
-            painting = mix(pixels, painting, 1 - self._photo_share, config.preserve_colors)
-        return replace(photo, pixels=painting, alpha=alpha)
+            painting = mix(photo.pixels, painting, 1 - self._photo_share, config.preserve_colors)
+        return replace(photo, pixels=painting)
 
 
 def position(strength: float, stages: int) -> tuple[int, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from neuralart.errors import ConfigError
+from neuralart.machine.memory import peak_memory
 from neuralart.machine.terminal import table
 from neuralart.options.train import TrainConfig
 from neuralart.training.beginning import Setup, set_up
@@ -112,8 +112,9 @@ def _facts(setup: Setup) -> Iterator[tuple[str, Any]]:
     yield "batch", f"{setup.batch} photos a step on {len(setup.devices)} device(s)"
     yield "parameters", f"{parameters:,} in {len(setup.specs)} stages, {4e-6 * parameters:.1f} MB"
     yield "multiply-adds", f"{multiply_adds:,.0f} a pixel, to paint"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    yield "memory", f"{peak / 1e6:,.0f} MB at most"
+    peak = peak_memory()
+    if peak is not None:
+        yield "memory", f"{peak / 1e6:,.0f} MB at most"
     for name, used, total in setup.devices.memory():
         yield f"memory of {name}", f"{used / 1e6:,.0f} of {total / 1e6:,.0f} MB used"
 

@@ -91,25 +91,29 @@ class Chain:
         self._shape = (photos, 3, *frame.size(edge_px, edge_px))
         self._nothing: Batch | None = None
         self.stages: list[Executor] = []
+        self._styled: list[bool] = []
         for k, spec in enumerate(specs[: self.trained[-1] + 1]):
             name = prefix(0 if share_weights else k)
             symbol = training_graph(spec, name, styles, photos)
             # A frozen stage is bound for training too: its norms use the statistics of its input.
+            arguments = symbol.list_arguments()
             gradients = [
                 each
-                for each in symbol.list_arguments()
+                for each in arguments
                 if each not in ("x", "style") and (is_row(each) or not rows_alone)
             ]
+            inputs = {"x": self._shape, "style": (photos, styles)}
             if coupling == "through" and k > self.trained[0]:
                 gradients.append("x")
             executor = devices.executor(
                 symbol,
-                {"x": self._shape, "style": (photos, styles)},
+                {name: shape for name, shape in inputs.items() if name in arguments},
                 gradients=gradients,
                 accumulate=batch > at_once,
             )
             executor.set_parameters(params)
             self.stages.append(executor)
+            self._styled.append("style" in arguments)  # a stage without norms has no style
         for stage in self._learning:
             stage.start_adam(1 / batch)
         self._styles = styles
@@ -133,8 +137,8 @@ class Chain:
         ``style`` is (photos, styles) on each device: a one for the style of a photo, and zeros.
         """
         x, xs = self.devices.reflect(x0, self.frame.edges), []
-        for stage in self.stages:
-            (x,) = stage.forward(x=x, style=style)
+        for stage, styled in zip(self.stages, self._styled, strict=True):
+            (x,) = stage.forward(x=x, **({"style": style} if styled else {}))
             xs.append(self.devices.inside(x, self.frame.edges))
         return xs
 

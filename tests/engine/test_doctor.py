@@ -13,7 +13,7 @@ import pytest
 
 from neuralart.engine import cuda
 from neuralart.engine.cuda import Card, Driver, Loaded
-from neuralart.engine.doctor import Facts, describe, notes, problems
+from neuralart.engine.doctor import Facts, Torch, describe, notes, problems
 from neuralart.machine import processor
 
 GOOD_CARD = Card("NVIDIA GeForce RTX 3090", (8, 6))
@@ -77,7 +77,7 @@ def test_amx_is_for_processes_that_linux_lets(
 def test_a_machine_where_all_is_well() -> None:
     assert problems(gpu_machine()) == [] == problems(Facts([cuda.FOR_CPU], mxnet="1.9.1"))
     rows = dict(describe(gpu_machine()))
-    assert rows["devices"] == "cpu, gpu:0"
+    assert rows["devices of MXNet"] == "cpu, gpu:0"
     assert rows["NVIDIA driver"] == "for CUDA 11.2"
     assert rows["card 0"] == "NVIDIA GeForce RTX 3090, compute capability 8.6"
 
@@ -85,10 +85,10 @@ def test_a_machine_where_all_is_well() -> None:
 @pytest.mark.parametrize(
     "facts, words",
     [
-        (Facts([]), ["not installed", "pip install"]),
+        (Facts([]), ["neither MXNet nor PyTorch", "pip install"]),
         (gpu_machine(flavours=[cuda.FOR_CPU, cuda.FOR_GPUS]), ["both flavours", "fresh"]),
         (Facts([cuda.FOR_CPU], missing=["libquadmath.so.0"]), ["apt-get install libquadmath0"]),
-        (gpu_machine(driver=None, mxnet="", gpus=0), ["no NVIDIA driver", "neuralart[cpu]"]),
+        (gpu_machine(driver=None, mxnet="", gpus=0), ["no NVIDIA driver", "[cpu]'"]),
         (gpu_machine(driver=Driver(10020, (GOOD_CARD,))), ["for CUDA 10.2", "450.80"]),
         (gpu_machine(driver=Driver(11020, problem="cuInit gives error 999")), ["error 999"]),
         (gpu_machine(driver=Driver(11020)), ["sees no card", "CUDA_VISIBLE_DEVICES"]),
@@ -113,8 +113,28 @@ def test_every_problem_has_a_line_that_says_what_next(facts: Facts, words: list[
 
 def test_a_gpu_that_the_flavour_cannot_use_is_noted() -> None:
     driver = Driver(11020, (GOOD_CARD,))
-    assert "neuralart[cuda]" in notes(Facts([cuda.FOR_CPU], driver=driver))[0]
+    assert "--device cuda:0" in notes(Facts([cuda.FOR_CPU], driver=driver))[0]
     assert notes(gpu_machine()) == [] == notes(Facts([cuda.FOR_CPU]))
+
+
+def test_pytorch_alone_is_an_engine() -> None:
+    torch = Torch("2.13.0+cu128", [("torch:cpu", ""), ("cuda:0", "NVIDIA H200")])
+    facts = Facts([], driver=Driver(12080, (Card("NVIDIA H200", (9, 0)),)), torch=torch)
+    assert problems(facts) == []
+    rows = dict(describe(facts))
+    assert rows["PyTorch"] == "2.13.0+cu128"
+    assert rows["devices of PyTorch"] == "torch:cpu, cuda:0 (NVIDIA H200)"
+    assert "devices of MXNet" not in rows
+    (note,) = notes(facts)
+    assert "MXNet is not installed" in note and "[cpu]'" in note
+    assert "libc10" in problems(Facts([cuda.FOR_CPU], torch=Torch(problem="libc10.so: no")))[0]
+
+
+def test_a_card_for_pytorch_alone() -> None:
+    driver = Driver(12080, (Card("NVIDIA H200", (9, 0)),))
+    torch = Torch("2.13.0", [("cuda:0", "NVIDIA H200")])
+    assert "PyTorch can: --device cuda:0" in problems(gpu_machine(driver=driver, torch=torch))[0]
+    assert "[torch]' and --device cuda:0" in problems(gpu_machine(driver=driver))[0]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import LITTLE, lively, noise_x
+from kinds import KINDS
 
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.params import initial_params, is_row, unshare
@@ -161,6 +162,17 @@ def test_the_reference_painter_paints_what_the_chain_does(kind: str) -> None:
         painted, forward(chain_of(specs, params, frame=PAINTING_FRAME), x), strict=True
     ):
         np.testing.assert_allclose(got, want, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["no biases", "fixed residual"])
+def test_a_chain_with_a_stage_without_norms(kind: str) -> None:
+    specs = [LITTLE, KINDS[kind], LITTLE]
+    chain = chain_of(specs, lively(specs, styles=2), styles=2)
+    outputs = forward(chain, noise_x(), style=1, styles=2)
+    backward(chain, outputs)
+    before = chain.params()
+    chain.update(1e-3)
+    assert all((chain.params()[name] != array).any() for name, array in before.items())
 
 
 def test_a_chain_goes_back_through_the_frame_of_its_step() -> None:

@@ -16,6 +16,7 @@ from neuralart.engine.pytorch.collective import CollectiveExchange
 from neuralart.engine.pytorch.executor import TorchExecutor
 from neuralart.engine.pytorch.operators import reflected
 from neuralart.errors import ConfigError, EngineError
+from neuralart.machine.archive import Arrays
 
 
 class TorchDevices(Devices):
@@ -59,6 +60,15 @@ class TorchDevices(Devices):
             accumulate=accumulate,
             precision=self._precision,
         )
+
+    def evaluate(self, symbol: Any, arrays: Arrays) -> list[Numbers]:
+        executor = TorchExecutor(symbol, {}, self._devices[:1])
+        executor.set_parameters(arrays)
+        return [self.get(batch) for batch in executor.forward()]
+
+    def output_shapes(self, symbol: Any, shapes: Mapping[str, Shape]) -> list[Shape]:
+        executor = TorchExecutor(symbol, shapes, [torch.device("meta")])
+        return [tuple(batch[0].shape) for batch in executor.forward()]
 
     def exchange(self, kvstore: str) -> Exchange:
         return CollectiveExchange(self._devices, joins=kvstore == "dist_sync")
@@ -169,3 +179,19 @@ def open_torch(name: str, kind: str, indices: Sequence[int], precision: str) -> 
                 "use --device cpu"
             )
     return TorchDevices(kind, indices, precision)
+
+
+def version() -> str:
+    """PyTorch's version and build."""
+    return str(torch.__version__)
+
+
+def list_devices() -> list[tuple[str, str]]:
+    """The names of all devices for --device, and what each card is."""
+    rows = [("torch:cpu", "")]
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            rows.append((f"cuda:{index}", torch.cuda.get_device_name(index)))
+    if torch.backends.mps.is_available():
+        rows.append(("mps", "Apple's"))
+    return rows

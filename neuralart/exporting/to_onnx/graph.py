@@ -1,14 +1,11 @@
 """Converts a symbol and its parameters to an ONNX model.
 
-The conversion walks MXNet's JSON of the graph; MXNet's own exporter fails with a current
-``onnx``. The model has only standard operators of opset 17 (ONNX Runtime 1.12 and later, 2022),
+The conversion walks the nodes of the graph; MXNet's own exporter fails with a current ``onnx``. The model has only standard operators of opset 17 (ONNX Runtime 1.12 and later, 2022),
 with batch, height and width free.
 """
 
 from __future__ import annotations
 
-import ast
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,10 +14,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from neuralart import __version__
-from neuralart.engine.door import mx
+from neuralart.engine.contract import Devices
+from neuralart.engine.devices import open_device
+from neuralart.engine.nodes import Node, fixed_nodes, read_nodes
 from neuralart.errors import ModelError
 from neuralart.exporting.graph import MIXTURE
-from neuralart.exporting.to_onnx.operators import CONVERTERS, Array, Builder, MeasuredNorms, Node
+from neuralart.exporting.to_onnx.operators import CONVERTERS, Array, Builder, MeasuredNorms
 from neuralart.machine.archive import Arrays
 
 OPSET = 17
@@ -31,52 +30,18 @@ INPUTS = {"data": "image", MIXTURE: MIXTURE}
 IR_VERSION = 8  # that of the ONNX release which introduced opset 17
 
 
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _nodes(symbol: Any) -> tuple[list[Node], list[int]]:
-    """The symbol's operators in the order in which they run, and the indices of its outputs."""
-    graph = json.loads(symbol.tojson())
-    nodes = [
-        Node(
-            index,
-            row["op"],
-            row["name"],
-            {key: _literal(value) for key, value in row.get("attrs", {}).items()},
-            tuple(source for source, *_ in row["inputs"]),
-        )
-        for index, row in enumerate(graph["nodes"])
-    ]
-    return nodes, [head[0] for head in graph["heads"]]
-
-
-def _independent_of_inputs(nodes: Sequence[Node]) -> set[int]:
-    """The nodes that depend on no input: parameters and what is computed from them alone."""
-    fixed: set[int] = set()
-    for node in nodes:
-        if node.name not in INPUTS and fixed.issuperset(node.inputs):
-            fixed.add(node.index)
-    return fixed
-
-
 def _constants(
-    symbol: Any, nodes: Sequence[Node], fixed: set[int], arrays: Arrays
+    symbol: Any, nodes: Sequence[Node], fixed: set[int], arrays: Arrays, devices: Devices
 ) -> dict[int, Array]:
-    """The values, computed by MXNet, of those ``fixed`` nodes that other nodes use."""
-    used = {source for node in nodes if node.index not in fixed for source in node.inputs}
+    """The values of those ``fixed`` nodes that other nodes use."""
+    used = {source for node in nodes if node.index not in fixed for source in node.sources}
     internals = symbol.get_internals()
     values: dict[int, Array] = {}
     for node in (nodes[index] for index in fixed & used):
         if node.op == "null":
             values[node.index] = arrays[node.name]
-            continue
-        part = internals[f"{node.name}_output"]
-        params = {name: mx.nd.array(arrays[name]) for name in part.list_arguments()}
-        values[node.index] = part.eval(ctx=mx.cpu(), **params)[0].asnumpy()
+        else:
+            (values[node.index],) = devices.evaluate(internals[f"{node.name}_output"], arrays)
     return values
 
 
@@ -85,12 +50,12 @@ def _channels_kept(nodes: Sequence[Node], heads: Sequence[int]) -> dict[int, int
 
     The chain's graph computes surplus filters in thin layers, since oneDNN is faster with them.
     """
-    uses = Counter(source for node in nodes for source in node.inputs) + Counter(heads)
+    uses = Counter(source for node in nodes for source in node.sources) + Counter(heads)
     return {
-        node.inputs[0]: node.attrs["end"]
+        node.sources[0]: node.attrs["end"]
         for node in nodes
         if node.op == "slice_axis" and node.attrs["axis"] == 1 and node.attrs["begin"] == 0
-        and nodes[node.inputs[0]].op == "Convolution" and uses[node.inputs[0]] == 1
+        and nodes[node.sources[0]].op == "Convolution" and uses[node.sources[0]] == 1
     }  # fmt: skip
 
 
@@ -116,25 +81,29 @@ def onnx_model(
               their names, of the image's shape
     Raises ModelError naming the layer that has no ONNX form.
     """
-    nodes, heads = _nodes(symbol)
+    nodes, outputs = read_nodes(symbol)
+    heads = [node for node, _ in outputs]
+    devices = open_device("cpu")
     sizes = None
     if size is not None:
         internals = symbol.get_internals()
         mixture = {MIXTURE: (1, styles)} if styles > 1 else {}
-        shapes = internals.infer_shape(data=(1, 3, *size), **mixture)[1]
+        given = {"data": (1, 3, *size), **mixture}
+        given |= {k: v.shape for k, v in arrays.items() if k in symbol.list_arguments()}
+        shapes = devices.output_shapes(internals, given)
         by_name = dict(zip(internals.list_outputs(), shapes, strict=True))
         sizes = {node.index: by_name.get(f"{node.name}_output", ()) for node in nodes}
     builder = Builder(_channels_kept(nodes, heads), sizes, half)
     converters = {**CONVERTERS, "InstanceNorm": norms or CONVERTERS["InstanceNorm"]}
-    fixed = _independent_of_inputs(nodes)
-    builder.values.update(_constants(symbol, nodes, fixed, arrays))
+    fixed = fixed_nodes(nodes, set(INPUTS))
+    builder.values.update(_constants(symbol, nodes, fixed, arrays, devices))
     for node in nodes:
         if node.index in fixed:
             continue
         if node.op == "null":
             builder.values[node.index] = INPUTS[node.name]
         elif node.op in converters:
-            inputs = [builder.values[source] for source in node.inputs]
+            inputs = [builder.values[source] for source in node.sources]
             builder.values[node.index] = converters[node.op](builder, node, inputs)
         else:
             raise ModelError(f"{node.name}: MXNet's operator {node.op} cannot be exported to ONNX")

@@ -1,13 +1,12 @@
 """Converts MXNet's operators to ONNX. An operator without a row in `CONVERTERS` cannot be exported.
 
 The table needs no operators that depend on parameters alone, such as those that compute a kernel:
-MXNet evaluates them before the conversion.
+an engine evaluates them before the conversion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,13 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from neuralart.engine.nodes import Node
 from neuralart.errors import ModelError
 
 Array = npt.NDArray[Any]
 
 Value = str | Array
 """The name of a tensor in the ONNX graph, or a constant that is not in the graph yet."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """An operator of the symbol. ``attrs`` are MXNet's attributes as Python values."""
-
-    index: int
-    op: str
-    name: str
-    attrs: dict[str, Any]
-    inputs: tuple[int, ...]
 
 
 class Builder:
@@ -125,7 +114,7 @@ def _pad(builder: Builder, node: Node, inputs: list[Value]) -> Value:
 
 
 def _slice_axis(builder: Builder, node: Node, inputs: list[Value]) -> Value:
-    if node.inputs[0] in builder.channels_kept:
+    if node.sources[0] in builder.channels_kept:
         return inputs[0]
     axis, begin, end = (node.attrs[key] for key in ("axis", "begin", "end"))
     last = np.iinfo(np.int64).max if end is None else end
@@ -139,7 +128,7 @@ def _slice_like(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     ends: Value
     if builder.sizes is None:
         ends = builder.add("Shape", [like], f"{node.name}_size", start=2, end=4)
-    elif builder.sizes[node.inputs[0]] == builder.sizes[node.index]:
+    elif builder.sizes[node.sources[0]] == builder.sizes[node.index]:
         return out
     else:
         ends = _ints(*builder.sizes[node.index][2:])

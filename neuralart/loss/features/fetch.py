@@ -117,6 +117,8 @@ def _make_folder(cache: Path) -> Path:
 
 
 def _is_running(pid: str) -> bool:
+    if os.name == "nt":
+        return True  # there, this call would end the process
     try:
         os.kill(int(pid), 0)
     except (ProcessLookupError, ValueError, OverflowError):

@@ -28,6 +28,7 @@ from neuralart.loss.features.torchfile import (
     read_torch_zip,
 )
 from neuralart.machine.archive import Arrays
+from neuralart.machine.installation import install_command
 
 KNOWN = "torch .pth, .safetensors, MXNet .params, Keras .h5 or .npz"
 
@@ -175,8 +176,7 @@ def _read_h5(data: bytes) -> Arrays:
         import h5py
     except ImportError:
         raise WeightsError(
-            "Keras' .h5 files need h5py: pip install 'neuralart[h5]'; the other formats need "
-            "nothing"
+            f"Keras' .h5 files need h5py; {install_command('h5')}; the other formats need nothing"
         ) from None
     arrays: Arrays = {}
 

@@ -15,7 +15,6 @@ from neuralart.chain.specs import NORM_EPSILON, RGB, Generator, prefix
 from neuralart.engine.contract import Devices, Executor, Shape
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
-from neuralart.painting.folded.eight_bits import in_eight_bits
 from neuralart.painting.folded.folding import (
     BLOCK,
     BLOCK_CHANNELS,
@@ -138,6 +137,8 @@ class FoldedPainter:
                 kept.append(f"{name}_norm")
             elif layer.channels < WIDE:
                 kept.append(name)
+        from neuralart.painting.folded.eight_bits import in_eight_bits
+
         self._symbol = in_eight_bits(
             folded_chain(self._specs, self._prefixes, self._weights),
             self._frozen(statistics)[0],

@@ -26,6 +26,7 @@ from typing import Any
 
 from neuralart.errors import ImageError, Interrupted, OutputError, PhotosError
 from neuralart.machine.files import PART, check_place, write_aside
+from neuralart.machine.processor import available_cores
 from neuralart.machine.terminal import counting
 from neuralart.pictures.editing import resize_shorter_edge
 from neuralart.pictures.photos.sources import RECORDS, Folder
@@ -105,7 +106,7 @@ def _pack_chunks(
     missing = [start for start in starts if not _chunk(parts, start).exists()]
     done = len(folder) - sum(len(folder.files[start : start + CHUNK]) for start in missing)
     pool = ProcessPoolExecutor(
-        min(processes or len(os.sched_getaffinity(0)), max(1, len(missing))),
+        min(processes or available_cores(), max(1, len(missing))),
         # Not fork: a forked process lacks the threads of MXNet and OpenCV.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=signal.signal,
@@ -148,7 +149,7 @@ def pack_chunk(
     )
     for key, name in enumerate(files, start):
         try:
-            image = read_image(folder / name)
+            image = read_image(folder / name, with_notes=False)
         except ImageError as error:
             skipped[name] = str(error).removeprefix(f"{folder / name}: ")
             continue

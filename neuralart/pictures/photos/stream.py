@@ -13,7 +13,6 @@ together what one process with all places sees.
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,12 +24,13 @@ import numpy.typing as npt
 
 from neuralart.errors import ImageError, PhotosError
 from neuralart.machine.files import write_aside
+from neuralart.machine.processor import available_cores
 from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.pictures.editing import centre_crop, resize_shorter_edge
 from neuralart.pictures.photos.sources import open_source
 from neuralart.pictures.pixels import Image, X, to_x
 
-DECODERS = min(8, max(2, len(os.sched_getaffinity(0)) // 2))
+DECODERS = min(16, max(2, available_cores() // 2))
 
 AHEAD = 8  # photos decoded before they are asked for, at least
 
