@@ -5,7 +5,7 @@ python benchmarks/stylize.py --sizes 512x512 1920x1080
 neuralart's time includes everything: measuring the photo's statistics, painting, and 8-bit pixels
 in and out. The others' time is that of the network alone: the same chain as `neuralart export
 --format onnx` writes it, and Johnson's with random weights. Each engine runs in a process of its
-own, all with the same number of threads. Engines that are not installed are left out: pip install
+own, all with the same number of threads. --torch-device cuda:0 takes PyTorch's rows to a card. Engines that are not installed are left out: pip install
 '.[bench]'.
 """
 
@@ -37,6 +37,8 @@ ENGINES = {
     "neuralart": "mxnet",
     "neuralart bfloat16": "mxnet",
     "neuralart int8": "mxnet",
+    "neuralart, PyTorch": "torch",
+    "neuralart, PyTorch bfloat16": "torch",
     "its ONNX, ONNX Runtime": "onnxruntime",
     "its int8 ONNX, ONNX Runtime": "onnxruntime",
     "Johnson, ONNX Runtime": "onnxruntime",
@@ -172,7 +174,7 @@ def exported(model: str | None, precision: str, folder: Path) -> Path:
 
 
 def paint_function(
-    engine: str, size: tuple[int, int], threads: int, model: str | None
+    engine: str, size: tuple[int, int], threads: int, model: str | None, torch_device: str
 ) -> Callable[[], Any]:
     """Load an engine and return a function that paints one picture."""
     height, width = size
@@ -181,19 +183,25 @@ def paint_function(
         from neuralart.painting.photo_painter import PhotoPainter
 
         chain = loaded(model)
-        precision = engine.removeprefix("neuralart").strip() or "float32"
-        painter = PhotoPainter(chain, open_device("cpu"), len(chain.specs), precision=precision)
+        words = engine.replace(",", "").split()
+        precision = words[-1] if words[-1] in ("bfloat16", "int8") else "float32"
+        device = open_device(torch_device if "PyTorch" in words else "cpu")
+        painter = PhotoPainter(chain, device, len(chain.specs), precision=precision)
         return lambda: painter.paint(photo)
     data = np.ascontiguousarray(photo.transpose(2, 0, 1)[None]).astype(np.float32)
     if engine.endswith("PyTorch"):
         import torch
 
         torch.set_num_threads(threads)
-        net, tensor = johnson_torch(), torch.from_numpy(data)
+        device = open_device(torch_device)  # sets the precision that neuralart computes in
+        place = torch_device.removeprefix("torch:")
+        net, tensor = johnson_torch().to(place), torch.from_numpy(data).to(place)
 
         def run() -> Any:
             with torch.inference_mode():
-                return net(tensor)
+                out = net(tensor)
+            device.settle()
+            return out
 
         return run
     with tempfile.TemporaryDirectory() as folder:
@@ -223,7 +231,7 @@ def paint_function(
 
 
 def measure(
-    engine: str, size: tuple[int, int], threads: int, model: str | None
+    engine: str, size: tuple[int, int], threads: int, model: str | None, torch_device: str
 ) -> dict[str, float]:
     """Measure an engine.
 
@@ -233,7 +241,7 @@ def measure(
     peak   largest resident memory, MB
     """
     start = time.perf_counter()
-    paint = paint_function(engine, size, threads, model)
+    paint = paint_function(engine, size, threads, model, torch_device)
     paint()
     first = time.perf_counter() - start
     walls, cores = [], []
@@ -255,11 +263,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--model", help="a trained style; by default random weights")
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
+    parser.add_argument("--torch-device", default="torch:cpu")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         width, height = map(int, options.sizes[0].split("x"))
-        result = measure(options.engines[0], (height, width), options.threads, options.model)
+        result = measure(
+            options.engines[0],
+            (height, width),
+            options.threads,
+            options.model,
+            options.torch_device,
+        )
         print(json.dumps(result))  # noqa: T201
         return
     print(  # noqa: T201
@@ -273,7 +288,7 @@ def main() -> None:
             if engine.endswith("bfloat16") and "bfloat16" not in faster_precisions():
                 continue
             command = [sys.executable, __file__, "--child", "--sizes", size, "--engines", engine]
-            command += ["--threads", str(options.threads)]
+            command += ["--threads", str(options.threads), "--torch-device", options.torch_device]
             command += ["--model", options.model] if options.model else []
             environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
             done = subprocess.run(

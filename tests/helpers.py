@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 
 from neuralart.chain.model import Model, Style, StyledChain
 from neuralart.chain.params import array_shapes, initial_params, is_row
 from neuralart.chain.specs import RGB, Generator, generator_from_dict, norm_names
 from neuralart.cli import main
+from neuralart.engine.cuda import installed_flavours
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.pixels import Image, Pixels, X
+
+needs_mxnet = pytest.mark.skipif(not installed_flavours(), reason="MXNet is not installed")
 
 TINY_WIDTHS = (4, 6, 8, 10, 12)
 

@@ -32,7 +32,8 @@ ORDER = [
 # A library, and the files that may import it.
 HOMES = {
     "mxnet": {"engine.door"},
-    "cv2": {"pictures.editing", "painting.video"},
+    "torch": {f"engine.pytorch.{n}" for n in ("collective", "devices", "executor", "operators")},
+    "cv2": {"pictures.editing"},
     "PIL": {"pictures.reading", "pictures.writing"},
     "pyvips": {"pictures.vips"},
     "av": {
@@ -52,10 +53,12 @@ HOMES = {
     "platformdirs": {"loss.features.store"},
 }
 
-# Part of MXNet, and the files that may use it.
+# Part of an engine, and the files that may use it.
 ENGINE_PARTS = {
-    "mx.sym": re.compile(r"(\.|^)(graph|vgg|terms)$"),
-    "mx.mod": re.compile(r"^engine\.module$"),
+    r"sym\.[a-zA-Z]": re.compile(r"(\.|^)(graph|vgg|terms)$"),
+    r"mx\.sym": re.compile(r"^engine\.(symbols|recorder)$"),
+    r"mx\.mod": re.compile(r"^engine\.module$"),
+    r"mx\.kv": re.compile(r"^engine\.kvstore$"),
 }
 
 # Modules that must import where MXNet is not installed.
@@ -66,13 +69,25 @@ WITHOUT_MXNET = [
     "chain.receptive_field",
     "chain.shipped",
     "chain.specs",
+    "chain.graph",
+    "chain.reference",
     "engine.contract",
+    "engine.devices",
+    "engine.doctor",
+    "engine.nodes",
+    "engine.symbols",
+    "exporting.export",
+    "exporting.to_onnx.graph",
     "loss.features.store",
     "loss.layers",
     "loss.objective",
+    "loss.perceptual",
+    "measuring.evaluate",
+    "measuring.optimize",
     "machine.seeds",
     "options.command_line",
     "options.train",
+    "painting.batch",
     "painting.folded.folding",
     "painting.jobs",
     "painting.tiles",
@@ -81,6 +96,7 @@ WITHOUT_MXNET = [
     "pictures.writing",
     "training.run",
     "training.schedule",
+    "training.train",
 ]
 
 

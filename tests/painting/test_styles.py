@@ -8,7 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import LITTLE, fails, picture, random_chain, random_model, random_statistics, run_cli
+from helpers import (
+    LITTLE,
+    fails,
+    needs_mxnet,
+    picture,
+    random_chain,
+    random_model,
+    random_statistics,
+    run_cli,
+)
 
 from neuralart.chain.model import StyledChain
 from neuralart.chain.params import is_row
@@ -106,6 +115,7 @@ def read_image_of(png: bytes, files: Path) -> Image:
     return read_image(files / "read.png")
 
 
+@needs_mxnet
 def test_eight_bits_need_no_style_image(chain: StyledChain) -> None:
     """A style file has no picture that the ranges could be found on."""
     specs, devices, photo = chain.specs, open_device("cpu"), picture(0, 64, 96)

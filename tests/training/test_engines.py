@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import fails, picture, run_cli
+from helpers import fails, needs_mxnet, picture, run_cli
 from test_resume import MORE, assert_the_same, stop_when
-from workers.test_distributed import finish, start
+from workers.test_distributed import finish, start, wait_for, workers_of
 
 from neuralart.chain.model import load_model
-from neuralart.engine.cuda import installed_flavours
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import write_image
 
 pytest.importorskip("torch")
 
-needs_mxnet = pytest.mark.skipif(not installed_flavours(), reason="MXNet is not installed")
 TORCH = ["--device", os.environ.get("NEURALART_TORCH_DEVICE", "torch:cpu")]
 
 
@@ -121,6 +121,30 @@ def test_two_workers_end_where_one_does(
     code, stdout, stderr = finish(start(*train_arguments[1:], *more, *TORCH, "--out", out))
     assert (code, stdout) == (0, f"{out / 'model.neuralart'}\n"), stderr
     assert_close(out, tmp_path / "one", 2e-5)
+    out = tmp_path / "three"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, "-m"]
+    command = [*torchrun, "neuralart", *train_arguments, *more, *TORCH, "--out", out]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*map(str, command)], env=env, check=True, capture_output=True)
+    assert_close(out, tmp_path / "one", 2e-5)
+
+
+def test_a_worker_that_dies_stops_the_job_which_resumes(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = [*train_arguments[1:], *MORE, "--batch", 2, "--save-every", 1, *TORCH, "--out", out]
+    process = start("--workers", 2, *command)
+    wait_for(out / "checkpoints" / "0-00000000.zip", process)
+    worker = workers_of(process)[1]
+    wait_for(out / "checkpoints" / "0-00000001.zip", process)
+    os.kill(worker, signal.SIGKILL)
+    code, stdout, stderr = finish(process, 60)
+    assert code == 1 and stdout == ""
+    assert "error: worker 1 was killed by signal 9, so the job is stopped" in stderr
+    assert "stopped after step" in stderr and not (out / "model.neuralart").exists()
+    code, stdout, stderr = finish(start("--workers", 2, *command, "--resume"))
+    assert (code, stdout) == (0, f"{out / 'model.neuralart'}\n"), stderr
 
 
 def test_what_pytorch_cannot_do(train_arguments: list[object], tmp_path: Path) -> None:

@@ -160,11 +160,15 @@ class Job:
             member.reader.start()
 
     def dead(self) -> Member | None:
-        """A process that has failed, or None; a worker rather than another."""
-        for member in sorted(self.members, key=lambda member: not member.is_worker):
-            if member.process.poll() not in (None, 0):
-                return member
-        return None
+        """A process that has failed, or None.
+
+        A worker rather than another, and not one that stopped since others are gone.
+        """
+        failed = [member for member in self.members if member.process.poll() not in (None, 0)]
+        gone = 128 + signal.SIGTERM
+        return min(
+            failed, key=lambda m: (not m.is_worker, m.process.returncode == gone), default=None
+        )
 
     def running(self) -> list[Member]:
         """The workers that have not ended."""

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from helpers import LITTLE, lively, noise, random_statistics
+from helpers import LITTLE, lively, needs_mxnet, noise, random_statistics
 
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.model import load_model
@@ -147,6 +147,7 @@ def test_another_photo_takes_its_own_statistics(kind: str) -> None:
         assert abs(got.astype(int) - want).max() <= 1
 
 
+@needs_mxnet
 def test_eight_bits_paint_nearly_the_same() -> None:
     specs = [GENERATORS["conv"], GENERATORS["deconv"]]
     params, image = lively(specs), noise(64, 96) // 2 + 64
@@ -180,10 +181,11 @@ def test_other_precisions_need_a_chain_that_folds(precision: str) -> None:
         FoldedPainter([PLAIN], lively([PLAIN]), CPU, precision=precision)
 
 
+@needs_mxnet
 def test_bfloat16_needs_a_processor_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neuralart.painting.folded.painter.faster_precisions", lambda: ["int8"])
-    with pytest.raises(ConfigError, match="nor AMX; use float32"):
-        FoldedPainter([FOLDED], lively([FOLDED]), CPU, precision="bfloat16")
+    monkeypatch.setattr("neuralart.engine.module.faster_precisions", lambda: ["int8"])
+    with pytest.raises(ConfigError, match=r"float32 and int8 here.*needs AVX512_BF16 or AMX"):
+        FoldedPainter([FOLDED], lively([FOLDED]), open_device("cpu"), precision="bfloat16")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (40, 9)])

@@ -43,9 +43,12 @@ def workers_of(process: subprocess.Popen[str]) -> dict[int, int]:
             env = (folder / "environ").read_bytes().decode().split("\0")
         except (OSError, UnicodeDecodeError):
             continue
-        if int(status.rpartition(")")[2].split()[1]) == process.pid and "DMLC_ROLE=worker" in env:
-            task = next(v for v in env if v.startswith("DMLC_TASK_ID="))
-            found[int(task.partition("=")[2])] = int(folder.name)
+        if int(status.rpartition(")")[2].split()[1]) != process.pid:
+            continue
+        for variable in env:
+            name, _, value = variable.partition("=")
+            if name in ("DMLC_TASK_ID", "RANK"):
+                found[int(value)] = int(folder.name)
     return found
 
 
