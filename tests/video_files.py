@@ -9,7 +9,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from helpers import picture
 
 from neuralart.pictures.pixels import Image
 
@@ -19,12 +18,14 @@ HERTZ = 440
 
 
 def scene(count: int = 6, size: tuple[int, int] = SIZE) -> list[Image]:
-    """Coloured waves that move."""
-    height, width = size
-    wide = picture(3, height, width + 4 * count)
-    # Smooth, so that codecs keep it.
-    wide = (wide // 2 + np.roll(wide, 1, 0) // 4 + np.roll(wide, 1, 1) // 4).astype(np.uint8)
-    return [np.ascontiguousarray(wide[:, 4 * i : 4 * i + width]) for i in range(count)]
+    """Coloured waves that move, smooth enough for every codec to keep them."""
+    rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
+    frames = []
+    for i in range(count):
+        right = columns + 2 * i
+        waves = [np.sin(right / 11), np.cos(rows / 13 + right / 29), np.sin((rows + right) / 17)]
+        frames.append((127 + 100 * np.stack(waves, axis=-1)).astype(np.uint8))
+    return frames
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,24 @@ def make_video(
             context.color_primaries, context.color_trc = tags[2:]
         if aspect:
             context.sample_aspect_ratio = aspect
+        heard: list[av.Packet] = []
         sound = output.add_stream(tone.codec, tone.rate, layout=tone.layout) if tone else None
         if tone and sound:
-            channels = sound.layout.nb_channels
-            wave = np.sin(
-                2 * np.pi * HERTZ * np.arange(round(tone.seconds * tone.rate)) / tone.rate
-            )
-            samples = np.repeat((wave * 12_000).astype(np.int16), channels)[None]
-            frame = av.AudioFrame.from_ndarray(samples, "s16", tone.layout)
-            frame.sample_rate, frame.pts, frame.time_base = tone.rate, 0, Fraction(1, tone.rate)
-            output.mux([*sound.encode(frame), *sound.encode(None)])
+            ticks = np.arange(round(tone.seconds * tone.rate))
+            wave = (np.sin(2 * np.pi * HERTZ * ticks / tone.rate) * 12_000).astype(np.int16)
+            for start in range(0, len(wave), 1024):
+                samples = np.repeat(wave[start : start + 1024], sound.layout.nb_channels)[None]
+                frame = av.AudioFrame.from_ndarray(samples, "s16", tone.layout)
+                frame.sample_rate, frame.time_base = tone.rate, Fraction(1, tone.rate)
+                frame.pts = start
+                heard += sound.encode(frame)
+            heard += sound.encode(None)
         for frame, time in zip(encoded, times, strict=True):
             frame.pts, frame.time_base = round(time / grid), grid
+            while heard and heard[0].pts * heard[0].time_base <= time:
+                output.mux(heard.pop(0))
             output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
+        output.mux([*heard, *stream.encode(None)])
     return path
 
 
@@ -97,7 +102,7 @@ class Found:
     """What is in a video.
 
     tags   matrix, range, primaries and transfer of the first frame
-    sound  codec and mono samples of every sound track, and their rates
+    samples  of the first channel of every sound track
     """
 
     frames: list[Image]
@@ -124,7 +129,10 @@ def look(path: Path) -> Found:
         tracks = [s.codec_context.codec.canonical_name for s in file.streams.audio]
         found = Found(
             frames=images,
-            times=[float(f.time) for f in frames],
+            # Players take AVI's decoding times.
+            times=[
+                float((f.dts if path.suffix == ".avi" else f.pts) * f.time_base) for f in frames
+            ],
             codec=stream.codec_context.codec.canonical_name,
             pixel_format=first.format.name,
             tags=tags,
@@ -140,14 +148,29 @@ def look(path: Path) -> Found:
         with av.open(str(path)) as file:
             heard = list(file.decode(file.streams.audio[index]))
             start = heard[0].time if start is None else start
-            found.samples.append(np.concatenate([f.to_ndarray().reshape(-1) for f in heard]))
+            found.samples.append(np.concatenate([first_channel(f) for f in heard]))
     return Found(**{**found.__dict__, "sound_start": start})
+
+
+def first_channel(frame: av.AudioFrame) -> np.ndarray:
+    samples = frame.to_ndarray()[0]
+    return samples if frame.format.is_planar else samples[:: frame.layout.nb_channels]
 
 
 def sound_packets(path: Path) -> list[bytes]:
     """The encoded sound, packet by packet."""
     with av.open(str(path)) as file:
         return [bytes(p) for p in file.demux(file.streams.audio[0]) if p.size]
+
+
+def silence(path: Path) -> Path:
+    """A file of sound alone."""
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, 64), np.int16), "s16", "mono")
+    frame.sample_rate = 8000
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("pcm_s16le", 8000, layout="mono")
+        output.mux([*stream.encode(frame), *stream.encode(None)])
+    return path
 
 
 def loudest_hertz(samples: np.ndarray, rate: int) -> float:

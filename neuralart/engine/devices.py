@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from importlib.util import find_spec
 
 from neuralart.engine.contract import Devices
@@ -16,10 +17,18 @@ EXAMPLES = "cpu, gpu:0 (MXNet), cuda:0 or mps (PyTorch), or several as cuda:0,1"
 
 def no_engine() -> str:
     """What to say where nothing can compute."""
+    torch = install_command("torch")
+    if not mxnet_has_wheels():
+        return f"PyTorch is not installed, and MXNet has no wheel for this Python or system; {torch}"
     return (
         f"neither MXNet nor PyTorch is installed; {install_command('cpu')} for MXNet, "
-        f"{install_command('torch')} for PyTorch"
+        f"{torch} for PyTorch"
     )
+
+
+def mxnet_has_wheels() -> bool:
+    """Whether MXNet 1.9.1 can be installed here; the extra ``cpu`` has the same marker."""
+    return sys.platform == "linux" and sys.version_info < (3, 13)
 
 
 def open_devices(names: str, precision: str = "float32") -> Devices:

@@ -13,7 +13,7 @@ from typing import Any
 
 from neuralart import __version__
 from neuralart.engine import cuda
-from neuralart.engine.devices import no_engine
+from neuralart.engine.devices import mxnet_has_wheels, no_engine
 from neuralart.errors import EngineError
 from neuralart.machine.installation import install_command
 from neuralart.machine.processor import available_cores, faster_precisions, may_use_amx
@@ -214,10 +214,11 @@ def notes(facts: Facts) -> list[str]:
     cards = facts.driver.cards if facts.driver else ()
     sees = facts.torch and any(name.startswith("cuda") for name, _ in facts.torch.devices)
     found = []
-    if not facts.flavours:
+    if facts.torch and not facts.flavours:
         found.append(
-            "MXNet is not installed, so PyTorch computes on the CPU, too; for files of packed "
-            f"photos, int8 and MXNet's export: {install_command('cpu')}"
+            "MXNet is not installed, so PyTorch computes on the CPU, too, without files of packed "
+            "photos, int8 and MXNet's export"
+            + (f": {install_command('cpu')}" if mxnet_has_wheels() else "")
         )
     if cards and not sees and not facts.for_gpus:
         found.append(f"there is a GPU; for --device cuda:0: {install_command('torch')}")

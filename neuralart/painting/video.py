@@ -6,36 +6,33 @@ flickers with them. So each frame is painted on the average of the last second's
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, BinaryIO
 
-import cv2
-
-from neuralart.errors import ImageError, OutputError
+from neuralart.errors import EngineError, ImageError, Interrupted, OutputError
 from neuralart.machine.archive import Arrays
-from neuralart.machine.files import PART, check_place
+from neuralart.machine.files import check_place, written_aside
+from neuralart.machine.installation import install_command
 from neuralart.machine.signals import deferred_signals
-from neuralart.machine.terminal import PictureBar
-from neuralart.options.paint import VIDEO_SUFFIXES, StylizeConfig
+from neuralart.machine.terminal import counting
+from neuralart.options.paint import StylizeConfig
 from neuralart.painting.jobs import same_file
 from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.painting.stylizer import Stylizer
 from neuralart.pictures.pixels import Picture, Pixels
+from neuralart.pictures.video.containers import CONTAINERS
 
-# Codecs that OpenCV writes without other programs, in the order of `VIDEO_SUFFIXES`.
-CODECS = dict(zip(VIDEO_SUFFIXES, ("mp4v", "mp4v", "mp4v", "MJPG", "VP80"), strict=True))
+if TYPE_CHECKING:
+    from neuralart.pictures.video.reading import TimedFrame, VideoReader
+    from neuralart.pictures.video.writing import VideoWriter
 
 # Time constant of the moving average: a frame's weight in it falls to 1/e.
 SMOOTHING_SECONDS = 1.0
-
-# Frames a second of cameras and files that do not give theirs.
-DEFAULT_RATE = 25.0
 
 
 class SmoothedStatistics:
@@ -43,135 +40,145 @@ class SmoothedStatistics:
 
     def __init__(self, painter: PhotoPainter, frames_per_second: float) -> None:
         self._painter = painter
-        self._keep = math.exp(-1 / (frames_per_second * SMOOTHING_SECONDS))
+        self._seconds = 1 / frames_per_second
         self._average: Arrays = {}
 
-    def __call__(self, frame: Pixels) -> Arrays:
+    def __call__(self, frame: Pixels, seconds: float | None = None) -> Arrays:
         """Add a frame to the average, and return the average.
 
+        ``seconds`` is the time since the last frame, by default that of a constant rate.
         Shape:  (H, W, 3) RGB -> arrays by name
         """
+        measured = self._painter.measure(frame)
         if not self._average:
-            self._average = self._painter.measure(frame)
+            self._average = measured
             return self._average
-        for name, array in self._painter.measure(frame).items():
-            self._average[name] = self._keep * self._average[name] + (1 - self._keep) * array
+        keep = math.exp(-(self._seconds if seconds is None else seconds) / SMOOTHING_SECONDS)
+        for name, array in measured.items():
+            self._average[name] = keep * self._average[name] + (1 - keep) * array
         return self._average
-
-
-def _open(source: str) -> Any:
-    """Open a video file, or a camera by its number. Raises ImageError."""
-    camera = source.isdigit() and not Path(source).exists()
-    if not camera and not Path(source).is_file():
-        raise ImageError(f"{source}: no such video; name a file, or a camera by its number")
-    capture = cv2.VideoCapture(int(source) if camera else source)
-    if not capture.isOpened():
-        what = "no such camera" if camera else "not a video that OpenCV can read"
-        raise ImageError(f"{source}: {what}")
-    return capture
-
-
-def _frames(capture: Any, interrupts: Sequence[int]) -> Iterator[Pixels]:
-    """The frames up to the end, or until ``interrupts`` holds a signal: (H, W, 3) RGB."""
-    while not interrupts:
-        there, bgr = capture.read()
-        if not there:
-            return
-        yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-
-
-def ffmpeg() -> str | None:
-    """The path of ffmpeg, from PATH or from the extra ``video``; None if there is neither."""
-    program = shutil.which("ffmpeg")
-    if program is None:
-        with contextlib.suppress(ImportError, RuntimeError):
-            from imageio_ffmpeg import get_ffmpeg_exe
-
-            program = get_ffmpeg_exe()
-    return program
-
-
-def _add_sound(silent: Path, seconds: float, source: str, target: Path) -> bool:
-    """Write a file of the painted frames and the first ``seconds`` of the source's sound.
-
-    Returns False if there is no ffmpeg or it cannot.
-    """
-    program = ffmpeg() if Path(source).is_file() else None
-    if program is None:
-        return False
-    command = [program, "-nostdin", "-v", "error", "-y", "-i", str(silent), "-i", source]
-    # Not -shortest, which would cut the frames where the sound ends before them.
-    command += ["-map", "0:v", "-map", "1:a?", "-c", "copy", "-t", f"{seconds:.6f}", str(target)]
-    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _check_target(source: str, target: Path, overwrite: bool) -> None:
     """Raise OutputError if the video cannot be written, or would replace a file without leave."""
-    if target.suffix.lower() not in CODECS:
-        raise OutputError(f"{target}: no video format of that suffix; use {' '.join(CODECS)}")
+    if target.suffix.lower() not in CONTAINERS:
+        raise OutputError(f"{target}: no video format of that suffix; use {' '.join(CONTAINERS)}")
     if same_file(Path(source), target):
         raise OutputError(f"{target}: is the video itself; name another file")
     check_place(target, overwrite)
 
 
+def _open(source: str) -> VideoReader:
+    """Open a video file, or a camera by its number. Raises ImageError, or EngineError."""
+    try:
+        from neuralart.pictures.video.reading import VideoReader
+    except ImportError as error:
+        if error.name != "av":
+            raise
+        raise EngineError(f"videos need PyAV; {install_command('video')}") from None
+    return VideoReader(source)
+
+
 def stylize_video(
     source: str, target: Path, config: StylizeConfig, note: Callable[[str], None]
 ) -> Path:
-    """Paint a video into one of the same size and frame rate, with its sound if there is an ffmpeg.
+    """Paint a video into one of the same size, with the times of its frames and its sound.
 
-    Ctrl-C ends it early, with the frames so far written; this is how a camera is stopped.
+    Ctrl-C ends a camera's video. A file's is ended with the frames so far, and Interrupted is
+    raised. A file that ends early or is damaged is painted as far as it goes, and ImageError is
+    raised after all.
+
     Raises NeuralArtError if video or model cannot be read, or the target must not or cannot be
-    written; then no file is left behind.
+    written; then no file is left behind, and an earlier one is as it was.
     """
     _check_target(source, target, config.overwrite)
-    capture = _open(source)
-    silent, joined = (
-        target.with_name(f".{target.stem}.{os.getpid()}.{kind}{PART}{target.suffix}")
-        for kind in ("silent", "joined")
-    )
-    try:
-        with deferred_signals() as interrupts:
-            frames, rate = _paint_frames(capture, silent, config, interrupts)
-        if not frames:
-            raise ImageError(f"{source}: there is no frame in it that OpenCV can read")
-        sound = _add_sound(silent, frames / rate, source, joined)
-        if not sound and Path(source).is_file():
-            note(
-                "note: without sound, for which ffmpeg must be installed (or neuralart[video]) "
-                "and know the format"
-            )
-        (joined if sound else silent).replace(target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        capture.release()
-        for path in (silent, joined):
-            with contextlib.suppress(OSError):
-                path.unlink()
+    with _open(source) as video:
+        stylizer = Stylizer(config)
+        with deferred_signals() as interrupts, written_aside(target) as file:
+            count = _Painting(video, stylizer, file, target, note).run(interrupts)
+            if not count and interrupts:
+                raise Interrupted("stopped before the first frame was painted", interrupts[0])
+            if not count:
+                raise ImageError(f"{source}: there is no frame in it that FFmpeg can read")
+    if interrupts and video.path is not None:
+        raise Interrupted(f"stopped: {target} has the frames so far: {count}", interrupts[0])
+    if video.ends_early:
+        raise ImageError(f"{source}: ends early; {target} has the frames that are there: {count}")
+    if video.damaged_parts:
+        raise ImageError(
+            f"{source}: is damaged, packets: {video.damaged_parts}; {target} has the frames that "
+            f"can be read: {count}"
+        )
     return target
 
 
-def _paint_frames(
-    capture: Any, silent: Path, config: StylizeConfig, interrupts: Sequence[int]
-) -> tuple[int, float]:
-    """Write the painted frames without sound; return their number, and the frames a second."""
-    stylizer = Stylizer(config)
-    rate = capture.get(cv2.CAP_PROP_FPS) or DEFAULT_RATE
-    measure = SmoothedStatistics(stylizer.painter, rate)
-    writer = None
-    count = 0
-    with PictureBar(max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))) as bar:
-        for frame in _frames(capture, interrupts):
-            painted = stylizer.paint(Picture(frame), measure).pixels
-            if writer is None:
-                height, width = painted.shape[:2]
-                codec = cv2.VideoWriter.fourcc(*CODECS[silent.suffix.lower()])
-                writer = cv2.VideoWriter(str(silent), codec, rate, (width, height))
-                if not writer.isOpened():
-                    raise OutputError(f"{silent.suffix}: OpenCV cannot write this format; use .mp4")
-            writer.write(cv2.cvtColor(painted, cv2.COLOR_RGB2BGR))
-            count += 1
-            bar.done()
-    if writer is not None:
-        writer.release()
-    return count, rate
+class _Painting:
+    """A video in work: one frame is read while another is painted and a third is written."""
+
+    def __init__(
+        self,
+        video: VideoReader,
+        stylizer: Stylizer,
+        file: BinaryIO,
+        target: Path,
+        note: Callable[[str], None],
+    ) -> None:
+        self._video = video
+        self._stylizer = stylizer
+        self._file = file
+        self._target = target
+        self._note = note
+        self._writer: VideoWriter | None = None
+        self._statistics = SmoothedStatistics(stylizer.painter, float(video.rate))
+        self._last: Fraction | None = None
+
+    def run(self, interrupts: Sequence[int]) -> int:
+        """Paint all frames, or until ``interrupts`` holds a signal; return their number."""
+        try:
+            count = self._paint_all(interrupts)
+            if self._writer is not None:
+                whole = not (interrupts or self._video.ends_early or self._video.path is None)
+                self._writer.finish(whole=whole)
+            return count
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+
+    def _paint_all(self, interrupts: Sequence[int]) -> int:
+        frames = self._video.frames()
+        count = 0
+        with (
+            counting(self._video.frame_count, 0, "frame") as bar,
+            ThreadPoolExecutor(1) as reading,
+            ThreadPoolExecutor(1) as writing,
+        ):
+            written: Future[None] | None = None
+            read = reading.submit(next, frames, None)
+            while (frame := read.result()) is not None and not interrupts:
+                read = reading.submit(next, frames, None)
+                painted = self._paint(frame)
+                if written is not None:
+                    written.result()
+                written = writing.submit(self._write, painted, frame)
+                count += 1
+                bar.update()
+            if written is not None:
+                written.result()
+        return count
+
+    def _paint(self, frame: TimedFrame) -> Pixels:
+        gap = None if self._last is None else max(0.0, float(frame.time - self._last))
+        self._last = frame.time
+        measure = partial(self._statistics, seconds=gap)
+        return self._stylizer.paint(Picture(frame.pixels), measure).pixels
+
+    def _write(self, painted: Pixels, frame: TimedFrame) -> None:
+        if self._writer is None:
+            from neuralart.pictures.video.writing import VideoWriter
+
+            container = CONTAINERS[self._target.suffix.lower()]
+            size = Picture(painted).size
+            self._writer = VideoWriter(
+                self._file, self._target, container, self._video, size, self._note
+            )
+        self._writer.write(painted, frame)
