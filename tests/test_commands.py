@@ -14,7 +14,7 @@ from helpers import picture, run_cli
 from neuralart.chain.model import load_chain, load_model
 from neuralart.engine.devices import open_device
 from neuralart.machine.archive import Arrays
-from neuralart.pictures.frame import PAINTING_FRAME
+from neuralart.pictures.frame import FRAME_PX, Frame
 from neuralart.pictures.pixels import to_image, to_x
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import write_image
@@ -213,7 +213,7 @@ def test_stylize_paints_what_the_chain_does(run_dir: Path, tmp_path: Path) -> No
     write_image(tmp_path / "p.png", picture(0, 32, 32))
     model = load_model(run_dir)
     params = load_chain(run_dir).params
-    chain = Chain(model.specs, params, [0, 1], 32, open_device("cpu"), frame=PAINTING_FRAME)
+    chain = Chain(model.specs, params, [0, 1], 32, open_device("cpu"), frame=Frame.even(FRAME_PX))
     xs = chain.paint(to_x(picture(0, 32, 32)))
     for stage, x in enumerate(xs, start=1):
         painting = tmp_path / f"{stage}.png"

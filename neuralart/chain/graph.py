@@ -195,19 +195,38 @@ def _layer(
     return out
 
 
-def extended(x: Any, edge_px: int, name: str) -> Any:
-    """Add a frame of the picture's reflection. The picture must be larger than ``edge_px``.
+def framed(x: Any, frame_px: int, multiple: int) -> Any:
+    """Add a frame of the picture's reflection, as `painting_frame` has it.
 
-    Shape:  (N, C, H, W) -> (N, C, H + 2 edge, W + 2 edge)
+    Shape:  (N, C, H, W) -> (N, C, H', W'): the frame, the picture, and at the bottom and right the
+            frame or what makes H' and W' multiples; H and W more than frame + multiple - 1
     """
-    return sym.Pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *(edge_px,) * 4), name=name)
+    wide = frame_px + multiple - 1
+    x = sym.Pad(
+        x, mode="reflect", pad_width=(0, 0, 0, 0, frame_px, wide, frame_px, wide), name="frame"
+    )
+    if multiple == 1:
+        return x
+    # One channel whose size is that of ``x``, rounded down to the multiple.
+    edge = (multiple, multiple)
+    like = sym.slice_axis(x, axis=1, begin=0, end=1)
+    like = sym.Pooling(like, kernel=edge, stride=edge, pool_type="avg", name="frame_blocks")
+    like = sym.Deconvolution(
+        like, sym.full((1, 1, *edge), 1.0), num_filter=1, kernel=edge, stride=edge,
+        no_bias=True, name=FRAME_SIZE,
+    )  # fmt: skip
+    return sym.slice_like(x, like, axes=(2, 3))
 
 
-def cut_back(x: Any, edge_px: int) -> Any:
-    """Cut off the frame that `extended` added."""
+FRAME_SIZE = "frame_size"
+"""The name of a layer in `framed` of whose output only the size is used."""
+
+
+def unframed(out: Any, x: Any, frame_px: int) -> Any:
+    """The part of a framed picture where ``x`` was."""
     for axis in (2, 3):
-        x = sym.slice_axis(x, axis=axis, begin=edge_px, end=-edge_px)
-    return x
+        out = sym.slice_axis(out, axis=axis, begin=frame_px, end=None)
+    return sym.slice_like(out, x, axes=(2, 3))
 
 
 def per_channel(values: npt.NDArray[np.float32]) -> Any:
@@ -242,16 +261,14 @@ def generator(
     prefix: str,
     norms: Norms | StyledNorms | None = None,
     *,
-    any_size: bool = False,
     learns: bool = False,
 ) -> Any:
     """One stage of the chain: ``a * x + (1 - a) * (128 tanh(y) + 128 - mean)``.
 
-    any_size  accept any height and width, which costs a copy for each deconvolution
-    learns    compute the same with operators whose gradients are fast
+    learns  compute the same with operators whose gradients are fast
 
-    Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units. Without ``any_size``, H and W
-             are multiples of ``spec.multiple``.
+    Shape:   (N, 3, H, W) -> the same, RGB minus mean in 0..255 units; H and W are multiples of
+             ``spec.multiple``
     Source:  dmlc/mxnet, example/neural-style/end_to_end, 2016: a = 0.6 fixed.
     Differs: a may be learned. It is the sigmoid of ``{prefix}residual`` and so stays in 0..1.
     """
@@ -263,10 +280,7 @@ def generator(
         if layer.op == "conv" and layer.stride > 1:
             before.append(out)
         like = before.pop() if layer.enlarges > 1 else None
-        cropped_like = like if any_size or not layer.is_exact else None
-        if any_size and layer.end_padding:
-            end = (0, layer.end_padding)
-            out = sym.Pad(out, mode="constant", pad_width=(0, 0, 0, 0, *end, *end))
+        cropped_like = None if layer.is_exact else like
         out = _layer(out, layer, channels, prefix, cropped_like, norms)
         channels = layer.channels
         if layer.add:
@@ -289,41 +303,39 @@ def training_graph(spec: Generator, prefix: str, styles: int = 1, photos: int = 
     return generator(sym.Variable("x"), spec, prefix, norms, learns=True)
 
 
-def painting_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
+def painting_graph(specs: Sequence[Generator]) -> Any:
     """All stages, on the statistics that are set as the norms' ``moving_mean`` and ``moving_var``.
 
     Shape:  x (1, 3, H, W) -> x1 .. xn of the same
     """
-    return sym.Group(compose(sym.Variable("x"), specs, Norms(), any_size=any_size))
+    return sym.Group(compose(sym.Variable("x"), specs, Norms()))
 
 
-def measuring_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
+def measuring_graph(specs: Sequence[Generator]) -> Any:
     """The statistics of every norm on the picture itself.
 
     Shape:  x (1, 3, H, W) -> mean (C,) and 1/standard deviation (C,) of each of `norm_names`
     """
     norms = Norms(collect=True)
-    compose(sym.Variable("x"), specs, norms, any_size=any_size)
+    compose(sym.Variable("x"), specs, norms)
     return sym.Group([out for pair in norms.statistics.values() for out in pair])
 
 
-def single_pass_graph(specs: Sequence[Generator], *, any_size: bool) -> Any:
+def single_pass_graph(specs: Sequence[Generator]) -> Any:
     """The last stage's output on the picture's own statistics, as in `measuring_graph`.
 
     Shape:  x (1, 3, H, W) -> xn, the same
     """
-    return compose(sym.Variable("x"), specs, Norms(collect=True), any_size=any_size)[-1]
+    return compose(sym.Variable("x"), specs, Norms(collect=True))[-1]
 
 
-def compose(
-    x: Any, specs: Sequence[Generator], norms: Norms, *, any_size: bool = True
-) -> list[Any]:
+def compose(x: Any, specs: Sequence[Generator], norms: Norms) -> list[Any]:
     """Connect the stages, each to the output of the one before. Returns their outputs x1 .. xn.
 
     Shape:  (N, 3, H, W) -> n of the same
     """
     outputs = []
     for k, spec in enumerate(specs):
-        x = generator(x, spec, prefix(k), norms, any_size=any_size)
+        x = generator(x, spec, prefix(k), norms)
         outputs.append(x)
     return outputs

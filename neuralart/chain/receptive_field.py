@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from neuralart.chain.specs import Generator, Layer
-from neuralart.pictures.frame import FRAME_PX
+from neuralart.pictures.frame import FRAME_PX, Frame
 
 # Norm statistics of a larger picture are measured on a copy shrunk to about this many pixels: its
 # scale is closer to that of the training photos.
@@ -82,6 +82,17 @@ def framed_size(size: int, specs: Sequence[Generator]) -> int:
     The rounding makes the frame at the bottom and right thicker.
     """
     return round_up(size + 2 * painting_frame_px(specs), size_multiple(specs))
+
+
+def painting_frame(height: int, width: int, specs: Sequence[Generator]) -> Frame:
+    """The frame in which a picture is painted and measured, by `stylize` and all exports alike.
+
+    `painting_frame_px` at each edge, and at the bottom and right what makes the height and width
+    multiples of `size_multiple`.
+    """
+    px = painting_frame_px(specs)
+    bottom, right = (framed_size(size, specs) - size - px for size in (height, width))
+    return Frame(px, bottom, px, right)
 
 
 def measured_size(height: int, width: int, specs: Sequence[Generator]) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from neuralart.chain.graph import measuring_graph, painting_graph, single_pass_graph
+from neuralart.chain.receptive_field import painting_frame
 from neuralart.chain.specs import NORM_EPSILON, Generator, norm_names
 from neuralart.engine.contract import Devices, Executor, Shape
 from neuralart.machine.archive import Arrays
-from neuralart.pictures.frame import PAINTING_FRAME
+from neuralart.pictures.frame import Frame
 from neuralart.pictures.pixels import X
 
 Task = Literal["measure", "paint", "paint at once"]
@@ -32,8 +32,7 @@ class ReferencePainter:
         self._specs = specs
         self._params = params
         self._devices = devices.first()
-        self._multiple = math.lcm(*(spec.multiple for spec in specs))
-        self._executors: dict[tuple[Task, bool], _Bound] = {}
+        self._executors: dict[Task, _Bound] = {}
         self._norm_names = norm_names(specs)
 
     def measure(self, x: X) -> Arrays:
@@ -43,7 +42,7 @@ class ReferencePainter:
         """
         if not self._norm_names:
             return {}
-        pairs = self._forward(PAINTING_FRAME.around(x), {}, "measure")
+        pairs = self._forward(self._frame(x).around(x), {}, "measure")
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, pairs[0::2], pairs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
@@ -56,8 +55,9 @@ class ReferencePainter:
 
         Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
         """
-        outputs = self._forward(PAINTING_FRAME.around(x), statistics, "paint")
-        return [PAINTING_FRAME.inside(out) for out in outputs]
+        frame = self._frame(x)
+        outputs = self._forward(frame.around(x), statistics, "paint")
+        return [frame.inside(out) for out in outputs]
 
     def paint_at_once(self, x: X) -> X:
         """xn of a picture on its own statistics, in one pass instead of `measure` and `paint`.
@@ -66,18 +66,20 @@ class ReferencePainter:
         """
         if not self._norm_names:
             return self.paint(x, {})[-1]
-        framed = PAINTING_FRAME.around(x)
-        return PAINTING_FRAME.inside(self._forward(framed, {}, "paint at once")[0])
+        frame = self._frame(x)
+        return frame.inside(self._forward(frame.around(x), {}, "paint at once")[0])
+
+    def _frame(self, x: X) -> Frame:
+        return painting_frame(x.shape[2], x.shape[3], self._specs)
 
     def release(self) -> None:
         """Give the memory of the bound graphs back; the next call binds them anew."""
         self._executors.clear()
 
     def _forward(self, x: X, statistics: Arrays, task: Task) -> list[X]:
-        exact = all(size % self._multiple == 0 for size in x.shape[2:])
-        bound = self._executors.get((task, exact))
+        bound = self._executors.get(task)
         if bound is None:
-            bound = self._executors[task, exact] = _Bound(self._bind(x.shape, task, exact), x.shape)
+            bound = self._executors[task] = _Bound(self._bind(x.shape, task), x.shape)
             bound.executor.set_parameters({**self._params, **statistics})
         elif task == "paint":
             # The other tasks need none, and setting was a fifth of a small photo's time.
@@ -88,8 +90,8 @@ class ReferencePainter:
         outputs = bound.executor.forward(x=self._devices.put(x))
         return [self._devices.get(out) for out in outputs]
 
-    def _bind(self, shape: Shape, task: Task, exact: bool) -> Executor:
-        graph = _GRAPHS[task](self._specs, any_size=not exact)
+    def _bind(self, shape: Shape, task: Task) -> Executor:
+        graph = _GRAPHS[task](self._specs)
         # Without a gradient, norms would use the statistics that were set. The gradient of the last
         # normalised layer alone keeps the other layers' outputs from being held for it.
         held = self._norm_names[-1].removesuffix("_norm") + "_weight" if task != "paint" else ""

@@ -106,15 +106,6 @@ class Layer:
         return self.dilate * (self.kernel - 1) - 2 * self.padding
 
     @property
-    def end_padding(self) -> int:
-        """Zeros at the bottom and right with which a strided ``conv`` makes ceil(edge / stride).
-
-        With default padding, even kernels need one and odd ones none. It changes nothing where
-        the edge is a multiple of the stride.
-        """
-        return self.shrinkage if self.op == "conv" and 0 < self.shrinkage < self.stride else 0
-
-    @property
     def is_exact(self) -> bool:
         """Whether the output is exactly `enlarges` times as large, so that it needs no crop."""
         if self.op == "conv":

@@ -24,6 +24,7 @@ from neuralart.chain.choice import load_choice
 from neuralart.chain.model import StyledChain
 from neuralart.chain.shipped import MODEL_NAME, find_style
 from neuralart.errors import ConfigError, EngineError, OutputError
+from neuralart.exporting.graph import smallest_px
 from neuralart.exporting.parity import (
     Difference,
     calibration_photos,
@@ -202,6 +203,13 @@ def _subjects(sources: Sequence[str], config: ExportConfig) -> list[Subject]:
     size = config.size()
     photos = calibration_photos(config.calibrate) if config.precision == "int8" else []
     chosen = [_chosen(source, config.style) for source in sources]
+    for _, chain in chosen:
+        least = smallest_px(chain.specs)
+        if size is not None and min(size) < least:
+            raise ConfigError(
+                f"--static {config.static}: too small for the frame around it; "
+                f"use {least} pixels or more"
+            )
     names = file_names(name for name, _ in chosen)
     return [
         Subject(name, chain, chain.model().check_stage(config.stage), size, photos)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from neuralart.chain.graph import Norms, compose, cut_back, extended, per_channel
+from neuralart.chain.graph import Norms, compose, framed, per_channel, unframed
+from neuralart.chain.receptive_field import painting_frame_px, size_multiple
 from neuralart.chain.specs import NORM_EPSILON, Generator
 from neuralart.engine.symbols import sym
-from neuralart.pictures.frame import FRAME_PX
 from neuralart.pictures.pixels import PIXEL_MEAN
 
 MIXTURE = "mixture"
@@ -39,6 +39,12 @@ class _MixedNorms(Norms):
         return sym.InstanceNorm(out, *params, eps=NORM_EPSILON, name=name)
 
 
+def smallest_px(specs: Sequence[Generator]) -> int:
+    """The least height and width that `exported_symbol` takes: ONNX reflects no more pixels than
+    there are."""
+    return painting_frame_px(specs) + size_multiple(specs)
+
+
 def exported_symbol(
     specs: Sequence[Generator], *, styles: int = 1, every_stage: bool = False
 ) -> Any:
@@ -48,17 +54,18 @@ def exported_symbol(
     ``mixture`` has a weight of 0 or more for each; the graph divides the weights by their sum.
 
     Shape:  data (N, 3, H, W) RGB 0..255, mixture (1, styles) -> the shape of data, clipped to
-            0..255; H and W more than `FRAME_PX`
+            0..255; H and W at least `smallest_px`
     """
     norms = _MixedNorms(styles) if styles > 1 else Norms("instance")
     mean = per_channel(PIXEL_MEAN)
     x = sym.broadcast_sub(sym.Variable("data"), mean)
-    outputs = compose(extended(x, FRAME_PX, "frame"), specs, norms)
+    frame_px = painting_frame_px(specs)
+    outputs = compose(framed(x, frame_px, size_multiple(specs)), specs, norms)
     names = [f"stage{k}" for k in range(1, len(outputs) + 1)]
     if not every_stage:
         outputs, names = outputs[-1:], ["painting"]
     pictures = []
     for out, name in zip(outputs, names, strict=True):
-        rgb = sym.broadcast_add(cut_back(out, FRAME_PX), mean)
+        rgb = sym.broadcast_add(unframed(out, x, frame_px), mean)
         pictures.append(sym.clip(rgb, a_min=0, a_max=255, name=name))
     return sym.Group(pictures)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from neuralart.chain.receptive_field import MEASURED_PIXELS, receptive_margins, size_multiple
 from neuralart.errors import ConfigError, OutputError
+from neuralart.exporting.graph import smallest_px
 from neuralart.exporting.subject import Subject, file_names
 from neuralart.machine.files import DATA
-from neuralart.options.export import SMALLEST_PX, ExportConfig
+from neuralart.options.export import ExportConfig
 
 FORMAT = 2
 
@@ -47,7 +48,7 @@ def finish(subjects: Sequence[Subject], folder: Path) -> None:
                 "stages": subject.stages,
                 "statistics": sum(subject.norm_channels),
                 "measured_pixels": MEASURED_PIXELS,
-                "minimum": SMALLEST_PX,
+                "minimum": smallest_px(subject.specs),
                 "multiple": size_multiple(subject.specs),
                 "reach": max(receptive_margins(subject.specs)),
                 "styles": _write_styles(subject, folder / MODELS),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuralart.chain.graph import FRAME_SIZE
 from neuralart.chain.specs import Generator, prefix
 from neuralart.exporting import page
 from neuralart.exporting.graph import MIXTURE, exported_symbol
@@ -97,11 +98,12 @@ def _feeds(case: Case) -> dict[str, X]:
 
 def _next_to_pixels(specs: Sequence[Generator]) -> list[str]:
     """The first and last layer of every stage: they are small, and rounding them shows most."""
-    return [
+    layers = [
         f"{prefix(k)}{layer.name}"
         for k, spec in enumerate(specs)
         for layer in (spec.layers[0], spec.layers[-1])
     ]
+    return [FRAME_SIZE, *layers]
 
 
 def write_onnx(subject: Subject, folder: Path, precision: str) -> Path:

@@ -9,8 +9,7 @@ from pathlib import Path
 from neuralart.errors import ConfigError
 from neuralart.options.field import THREADS_HELP, option
 
-# An exported graph pads every edge with 32 reflected pixels, which takes a picture of 33 or more.
-SMALLEST_PX, LARGEST_PX = 33, 8192
+LARGEST_PX = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +61,14 @@ class ExportConfig:
     def size(self) -> tuple[int, int] | None:
         """(height, width) of --static.
 
-        Raises ConfigError if it is not a size or out of range.
+        Raises ConfigError if it is not a size or too large.
         """
         if self.static is None:
             return None
         match = re.fullmatch(r"(\d+)x(\d+)", self.static)
         size = (int(match[1]), int(match[2])) if match else (0, 0)
-        if not all(SMALLEST_PX <= edge <= LARGEST_PX for edge in size):
+        if not all(1 <= edge <= LARGEST_PX for edge in size):
             raise ConfigError(
-                f"--static {self.static}: not HEIGHTxWIDTH of {SMALLEST_PX} to {LARGEST_PX} pixels"
+                f"--static {self.static}: not HEIGHTxWIDTH of at most {LARGEST_PX} pixels"
             )
         return size

@@ -59,8 +59,6 @@ class Frame:
         return self.top, self.bottom, self.left, self.right
 
 
-PAINTING_FRAME = Frame.even(FRAME_PX)
-
 MIDDLE_FRAME = Frame.even(LEARNING_FRAME_PX // 2)
 """The frame in the middle of the sizes that `learning_frame` draws."""
 

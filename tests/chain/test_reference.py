@@ -36,17 +36,6 @@ def test_any_size_comes_out_as_it_went_in(kind: str, size: tuple[int, int]) -> N
     assert painting.shape == x.shape and np.isfinite(painting).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_cropping_for_any_size_changes_nothing_at_multiples(kind: str) -> None:
-    spec = KINDS[kind]
-    painter = ReferencePainter([spec], lively([spec]), open_device("cpu"))
-    x = noise_x(0, 40, 64)
-    statistics = painter.measure(x)
-    fast = painter.paint(x, statistics)[0]
-    painter._multiple = 7
-    np.testing.assert_allclose(painter.paint(x, statistics)[0], fast, atol=1e-3)
-
-
 def test_a_painter_goes_on_with_photos_of_other_sizes() -> None:
     specs = [GENERATORS["conv-fast"], LITTLE]
     params = lively(specs)

@@ -38,18 +38,10 @@ def chain_graphs() -> dict[str, Callable[[], Any]]:
                 spec, "g0_", 3, n
             )
         pair = [spec, spec]
-        for any_size in (False, True):
-            key = f"{name} {any_size}"
-            graphs[f"painting {key}"] = lambda p=pair, a=any_size: chains.painting_graph(
-                p, any_size=a
-            )
-            graphs[f"one pass {key}"] = lambda p=pair, a=any_size: chains.single_pass_graph(
-                p, any_size=a
-            )
-            if norm_names(pair):
-                graphs[f"measuring {key}"] = lambda p=pair, a=any_size: chains.measuring_graph(
-                    p, any_size=a
-                )
+        graphs[f"painting {name}"] = lambda p=pair: chains.painting_graph(p)
+        graphs[f"one pass {name}"] = lambda p=pair: chains.single_pass_graph(p)
+        if norm_names(pair):
+            graphs[f"measuring {name}"] = lambda p=pair: chains.measuring_graph(p)
         for styles, every in ((1, False), (3, True)):
             graphs[f"exported {name} {styles}"] = lambda p=pair, s=styles, e=every: (
                 exported.exported_symbol(p, styles=s, every_stage=e)

@@ -22,6 +22,7 @@ from neuralart.chain.model import Style, StyledChain, load_chain, load_model
 from neuralart.chain.reference import ReferencePainter
 from neuralart.chain.specs import generator_from_dict
 from neuralart.engine.devices import open_device
+from neuralart.exporting.parity import PHOTOS
 from neuralart.exporting.targets import TARGETS
 from neuralart.pictures.pixels import PIXEL_MEAN
 from neuralart.pictures.reading import read_image
@@ -260,8 +261,8 @@ def test_an_onnx_file_paints_what_stylize_paints(
 
 
 @pytest.mark.parametrize("calibrate", [False, True])
-def test_int8(style_model: Path, photo_dir: Path, tmp_path: Path, calibrate: bool) -> None:
-    more = ["--calibrate", photo_dir] if calibrate else []
+def test_int8(style_model: Path, tmp_path: Path, calibrate: bool) -> None:
+    more = ["--calibrate", PHOTOS] if calibrate else []
     result = run_cli(
         "export", style_model, "--to", tmp_path / "e", "--format", "onnx,ort", "--precision", "int8",
         *more,

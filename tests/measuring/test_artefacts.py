@@ -64,7 +64,7 @@ def test_a_painter_without_a_frame_leaves_a_border(monkeypatch: pytest.MonkeyPat
         return [border_error(stage) for stage in zip(*profiles, strict=True)]
 
     framed = errors()
-    monkeypatch.setattr(reference, "PAINTING_FRAME", Frame.even(0))
+    monkeypatch.setattr(reference, "painting_frame", lambda *_: Frame.even(0))
     bare = errors()
     assert len(framed) == len(bare) == 2
     assert all(0 <= a < b for a, b in zip(framed, bare, strict=True)), (framed, bare)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from helpers import picture
 
+from neuralart.chain.kinds import GENERATORS
+from neuralart.chain.receptive_field import painting_frame, size_multiple
 from neuralart.pictures.frame import (
     FRAME_PX,
     LEARNING_FRAME_PX,
     MIDDLE_FRAME,
-    PAINTING_FRAME,
     Frame,
     learning_frame,
 )
@@ -20,7 +21,7 @@ from neuralart.pictures.pixels import to_x
 @pytest.mark.parametrize("height, width", [(1, 1), (7, 40), (64, 33)])
 def test_inside_undoes_around(height: int, width: int) -> None:
     x = to_x(picture(0, height, width))
-    for frame in (PAINTING_FRAME, Frame(0, 64, 3, 61), Frame.even(0)):
+    for frame in (Frame.even(FRAME_PX), Frame(0, 64, 3, 61), Frame.even(0)):
         around = frame.around(x)
         assert around.shape[2:] == frame.size(height, width)
         np.testing.assert_array_equal(frame.inside(around), x)
@@ -41,5 +42,12 @@ def test_training_draws_every_frame_of_one_size() -> None:
     assert frames[7] == learning_frame(0, 7) != learning_frame(1, 7)
 
 
-def test_the_painting_frame_is_the_same_at_every_edge() -> None:
-    assert Frame(FRAME_PX, FRAME_PX, FRAME_PX, FRAME_PX) == PAINTING_FRAME
+def test_the_painting_frame_makes_edges_multiples_of_the_strides() -> None:
+    specs = [GENERATORS["conv"], GENERATORS["conv-fast"]]
+    multiple = size_multiple(specs)
+    assert painting_frame(64, 72, specs) == Frame.even(FRAME_PX)
+    for height, width in ((1, 65), (63, 50)):
+        frame = painting_frame(height, width, specs)
+        assert (frame.top, frame.left) == (FRAME_PX, FRAME_PX)
+        assert all(0 <= px - FRAME_PX < multiple for px in (frame.bottom, frame.right))
+        assert all(edge % multiple == 0 for edge in frame.size(height, width))

@@ -13,7 +13,7 @@ from neuralart.chain.reference import ReferencePainter
 from neuralart.chain.specs import Generator
 from neuralart.engine.devices import open_device
 from neuralart.machine.archive import Arrays
-from neuralart.pictures.frame import PAINTING_FRAME, Frame
+from neuralart.pictures.frame import FRAME_PX, Frame
 from neuralart.training.stages import COUPLINGS, Chain
 
 
@@ -159,7 +159,7 @@ def test_the_reference_painter_paints_what_the_chain_does(kind: str) -> None:
     painter = ReferencePainter(specs, of_one_style(params), open_device("cpu"))
     painted = painter.paint(x, painter.measure(x))
     for got, want in zip(
-        painted, forward(chain_of(specs, params, frame=PAINTING_FRAME), x), strict=True
+        painted, forward(chain_of(specs, params, frame=Frame.even(FRAME_PX)), x), strict=True
     ):
         np.testing.assert_allclose(got, want, atol=0.02)
 
@@ -198,7 +198,7 @@ def test_a_chain_goes_back_through_the_frame_of_its_step() -> None:
 def test_an_unshared_chain_paints_as_the_shared_one() -> None:
     specs = [LITTLE] * 2
     params = {k: v for k, v in lively(specs[:1], styles=1).items()}
-    chain = chain_of(specs, params, share_weights=True, frame=PAINTING_FRAME)
+    chain = chain_of(specs, params, share_weights=True, frame=Frame.even(FRAME_PX))
     want = forward(chain, noise_x())
     painter = ReferencePainter(specs, unshare(of_one_style(params), 2), open_device("cpu"))
     got = painter.paint(noise_x(), painter.measure(noise_x()))

@@ -119,6 +119,7 @@ def onnx_model(
     ]
     if norms:
         norms.finish(builder)
+    builder.prune()
     graph = helper.make_graph(
         builder.nodes,
         "neuralart",

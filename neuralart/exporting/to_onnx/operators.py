@@ -60,6 +60,17 @@ class Builder:
             self._stored[key] = name
         return self._stored[key]
 
+    def prune(self) -> None:
+        """Remove nodes and constants that no output needs: sizes that are fixed are not computed."""
+        needed = {output.name for output in self.outputs}
+        kept = []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                kept.append(node)
+                needed.update(node.input)
+        self.nodes = kept[::-1]
+        self.initializers = {n: each for n, each in self.initializers.items() if n in needed}
+
     def kernel(self, value: Value, name: str) -> Value:
         """A kernel or a table of scales. With ``half`` it is stored in 16 bits and cast to 32."""
         if not self._half or isinstance(value, str):

@@ -197,7 +197,7 @@ class FoldedPainter:
             self._symbol = (
                 folded_chain(self._specs, self._prefixes, self._weights, self._dtype)
                 if self._folds
-                else painting_graph(self._specs, any_size=False)[len(self._specs) - 1]
+                else painting_graph(self._specs)[len(self._specs) - 1]
             )
         self._executor = self._devices.executor(
             self._symbol,

@@ -8,18 +8,21 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
-from helpers import random_chain, random_model
+from helpers import noise, random_chain, random_model
 
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.model import StyledChain, load_chain
 from neuralart.chain.receptive_field import receptive_margins
 from neuralart.chain.shipped import shipped
 from neuralart.chain.specs import generator_from_dict
+from neuralart.engine.devices import open_device
 from neuralart.engine.door import mx
 from neuralart.errors import ModelError
+from neuralart.exporting.graph import smallest_px
 from neuralart.exporting.parity import (
     Case,
     Difference,
+    as_picture,
     calibration_photos,
     chain_paintings,
     compared_cases,
@@ -33,10 +36,10 @@ from neuralart.exporting.subject import Subject, file_names
 from neuralart.exporting.targets import TARGETS
 from neuralart.exporting.to_onnx.graph import onnx_model
 from neuralart.exporting.to_onnx.runtime import paint
-from neuralart.options.export import SMALLEST_PX
+from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.pictures.frame import FRAME_PX
 
-ODD_SIZES = ((33, 33), (47, 38))
+ODD_SIZES = ((41, 41), (47, 42))
 
 
 def subject(model, size: tuple[int, int] | None = None) -> Subject:
@@ -75,8 +78,8 @@ def test_even_kernels_paint_the_same_in_onnx(tmp_path: Path) -> None:
 
 def test_a_size_that_is_fixed_paints_the_same(tmp_path: Path) -> None:
     model = random_model([GENERATORS["deconv"]])
-    photos = compared_pictures((47, 38))
-    file = TARGETS["onnx"].write(subject(model, size=(47, 38)), tmp_path, "fp32")
+    photos = compared_pictures((47, 42))
+    file = TARGETS["onnx"].write(subject(model, size=(47, 42)), tmp_path, "fp32")
     ours = chain_paintings(subject(model), [Case(photo) for photo in photos])
     for a, b in zip(ours, paint(file, fed(photos)), strict=True):
         assert Difference.between(a, b).largest < 0.01
@@ -189,8 +192,30 @@ def test_names_of_files() -> None:
     assert file_names(names) == ["wave", "wave-2", "wave-0.7-scream", "style", "wave-3"]
 
 
-def test_the_smallest_size_is_one_more_than_the_frame() -> None:
-    assert SMALLEST_PX == FRAME_PX + 1
+@pytest.mark.parametrize("kind", ["conv-fast", "deconv"])
+def test_the_smallest_size(kind: str, tmp_path: Path) -> None:
+    """One pixel less cannot be reflected."""
+    model = random_model([GENERATORS[kind]])
+    file = TARGETS["onnx"].write(subject(model), tmp_path, "fp32")
+    least = smallest_px(model.specs)
+    assert least == FRAME_PX + model.specs[0].multiple
+    photo = as_picture(noise(least, least))
+    (want,) = chain_paintings(subject(model), [Case(photo)])
+    (got,) = TARGETS["onnx"].run(file, [Case(photo)])
+    assert abs(got - want[-1]).max() < 0.1
+    with pytest.raises(Exception, match="Pad"):
+        TARGETS["onnx"].run(file, [Case(as_picture(noise(least - 1, least)))])
+
+
+@pytest.mark.parametrize("size", [(64, 96), (162, 122), (75, 53), (41, 99), (121, 160)])
+def test_every_size_is_painted_as_stylize_does(size: tuple[int, int], tmp_path: Path) -> None:
+    """In levels: the frame is the same, so the statistics and the border are."""
+    model = random_model([GENERATORS["conv-fast"], GENERATORS["deconv"]])
+    file = TARGETS["onnx"].write(subject(model), tmp_path, "fp32")
+    photo = noise(*size)
+    want = PhotoPainter(model, open_device("cpu"), 2).paint(photo)
+    (got,) = TARGETS["onnx"].run(file, [Case(as_picture(photo))])
+    assert abs(got[0].transpose(1, 2, 0).round() - want).max() <= 1
 
 
 def test_a_size_that_is_fixed_runs_where_sizes_are_not_computed(tmp_path: Path) -> None:
