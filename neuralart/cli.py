@@ -15,7 +15,9 @@ from typing import Any
 import click
 
 from neuralart import __version__
-from neuralart.errors import ConfigError, EngineError, NeuralArtError
+from neuralart.errors import ConfigError, EngineError, NeuralArtError, OutputError
+from neuralart.machine.memory import check_address_space
+from neuralart.machine.surroundings import lost_output, mend_environment, mend_streams
 from neuralart.options.command_line import config_option, generators_of_config, options_of
 from neuralart.options.export import ExportConfig
 from neuralart.options.measure import EvaluateConfig, OptimizeConfig
@@ -24,12 +26,26 @@ from neuralart.options.train import LaunchConfig, PackConfig, TrainConfig
 
 
 class _Group(click.Group):
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        mend_streams()
+        mend_environment()
+        try:
+            return super().main(*arguments, **options)
+        except SystemExit as end:
+            if end.code or (reason := lost_output()) is None:
+                raise
+            click.echo(f"error: standard output: {reason}", err=True)
+            raise SystemExit(OutputError.exit_code) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except NeuralArtError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except MemoryError:
+            click.echo("error: out of memory; end other programs, or raise the limit", err=True)
+            ctx.exit(EngineError.exit_code)
 
 
 @click.group(
@@ -42,7 +58,11 @@ def main() -> None:
 
 
 def _set_threads(threads: int | None) -> None:
-    """Set the number of threads. MXNet reads it when it is imported, so call this before."""
+    """Set the number of threads. MXNet reads it when it is imported, so call this before.
+
+    Raises EngineError if the process may have too little memory to import it.
+    """
+    check_address_space()
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 

@@ -19,7 +19,9 @@ def no_engine() -> str:
     """What to say where nothing can compute."""
     torch = install_command("torch")
     if not mxnet_has_wheels():
-        return f"PyTorch is not installed, and MXNet has no wheel for this Python or system; {torch}"
+        return (
+            f"PyTorch is not installed, and MXNet has no wheel for this Python or system; {torch}"
+        )
     return (
         f"neither MXNet nor PyTorch is installed; {install_command('cpu')} for MXNet, "
         f"{torch} for PyTorch"

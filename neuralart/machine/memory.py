@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from neuralart.errors import ConfigError
+from neuralart.errors import ConfigError, EngineError
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -23,6 +23,12 @@ _GROUPS = (
 )
 
 _MEMINFO = Path("/proc/meminfo")
+
+_STATM = Path("/proc/self/statm")
+
+# Addresses that a process takes until it has painted a small picture with MXNet, which ends by a
+# segmentation fault where there are fewer.
+_SMALLEST_SPACE = 1_300_000_000
 
 
 def parse_memory(text: str, option: str) -> int:
@@ -65,6 +71,22 @@ def free_memory() -> int | None:
     return max(0, min(found)) if found else None
 
 
+def address_space_left() -> int | None:
+    """Bytes that ``ulimit -v`` leaves this process; None if there is no such limit."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        pages = int(_STATM.read_text().split()[0])
+    except OSError:
+        return None
+    return max(0, limit - pages * mmap.PAGESIZE)
+
+
 def reserve(size: int) -> None:
     """Raise MemoryError unless ``size`` bytes can be allocated now.
 
@@ -74,3 +96,13 @@ def reserve(size: int) -> None:
         mmap.mmap(-1, size).close()
     except OSError:
         raise MemoryError from None
+
+
+def check_address_space() -> None:
+    """Raise EngineError if ``ulimit -v`` leaves too little for any engine."""
+    left = address_space_left()
+    if left is not None and left < _SMALLEST_SPACE:
+        raise EngineError(
+            f"out of memory: ulimit -v leaves {left / 1e9:.1f} GB of addresses, and an engine "
+            f"takes {_SMALLEST_SPACE / 1e9:.1f} GB or more; raise it"
+        )

@@ -17,6 +17,9 @@ from tqdm import tqdm
 
 from neuralart.errors import OutputError
 
+# tqdm would start a thread to redraw bars that stand still.
+tqdm.monitor_interval = 0
+
 T = TypeVar("T")
 
 REPORT_EVERY = 10  # steps between lines of metrics.jsonl

@@ -90,13 +90,13 @@ class TrainConfig:
         range=(0, None),
     )
     crop: int = option(
-        320, help="Edge of the squares cut from the photos.", unit="PX", range=(64, 2048)
+        320, help="Edge of the squares cut from the photos.", unit="PX", range=(32, 2048)
     )
     style_scale: int = option(
         400,
         help="Shorter edge of the style image; larger gives larger strokes.",
         unit="PX",
-        range=(64, 4096),
+        range=(32, 4096),
     )
     style_weight: float | None = option(
         None,

@@ -6,6 +6,8 @@ The engine runs in the calling thread alone.
 from __future__ import annotations
 
 import io
+import os
+import re
 import sys
 import time
 from collections import deque
@@ -32,6 +34,9 @@ THREADS = 2
 # At most this many photos wait to be painted, and as many paintings to be written.
 QUEUED = 4
 
+# What engines say that cannot get memory.
+_OUT_OF_MEMORY = re.compile("alloc|out of memory|could not create a")
+
 
 @dataclass
 class Report:
@@ -55,6 +60,12 @@ class Report:
         minutes, seconds = divmod(self.seconds, 60)
         duration = f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
         return f"{', '.join(parts)} in {duration}"
+
+
+def _reason(error: Exception) -> str:
+    """The line of a message that says what is wrong; engines put their own traceback before it."""
+    lines = [line for line in str(error).splitlines() if line.strip() and line[0] != " "]
+    return next((line for line in lines if not line.startswith("Traceback")), "no reason is given")
 
 
 def check_target(
@@ -154,7 +165,19 @@ class Pipeline:
         in_hand = self._pixels_in_hand
         return not in_hand or in_hand + photo.pixels <= PIXELS_IN_HAND
 
-    def _fail(self, error: NeuralArtError) -> None:
+    def _fail(self, name: str, error: Exception) -> None:
+        """Report a photo that cannot be painted. A single one raises the error.
+
+        Of several, the others are painted, even after an error that nobody foresaw.
+        """
+        if not isinstance(error, NeuralArtError):
+            reason = f"{type(error).__name__}: {_reason(error)}" if self._many else ""
+            if isinstance(error, self._stylizer.errors):
+                reason = _reason(error)
+            if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+                reason = "out of memory; end other programs, or take a smaller --size"
+            if reason:
+                error = EngineError(f"{name}: cannot be painted: {reason}")
         if not self._many:
             raise error
         self._report.failed += 1
@@ -167,14 +190,16 @@ class Pipeline:
         for job in jobs:
             if self._stopping:
                 return
-            if self._config.skip_existing and job.target.exists():
+            if self._config.skip_existing and os.path.exists(job.target):
                 self._report.existing += 1
                 self._bar.done()
                 continue
             try:
-                yield self._open(job)
-            except NeuralArtError as error:
-                self._fail(error)
+                photo = self._open(job)
+            except Exception as error:  # noqa: BLE001
+                self._fail(str(job.source), error)
+            else:
+                yield photo
 
     def _open(self, job: Job) -> OpenPhoto:
         check_target(job, self._config, self._photo_ids, make_folders=self._into_folder)
@@ -194,7 +219,7 @@ class Pipeline:
                     "over --max-pixels"
                 )
             check_size(suffix, file.size if self._config.keep_size else size)
-        except NeuralArtError:
+        except Exception:
             file.close()
             raise
         return OpenPhoto(job, file, suffix)
@@ -203,13 +228,10 @@ class Pipeline:
         """The painting, or None if the photo of a batch cannot be read or painted."""
         try:
             return self._stylizer.paint(reading.result())
-        except NeuralArtError as error:
+        except Exception as error:  # noqa: BLE001
+            photo.file.close()
             self._pixels_in_hand -= photo.pixels
-            self._fail(error)
-        except self._stylizer.errors as error:
-            self._pixels_in_hand -= photo.pixels
-            reason = str(error).strip().split("\n")[0] or "out of memory"
-            self._fail(EngineError(f"{photo.file.name}: cannot be painted: {reason}"))
+            self._fail(photo.file.name, error)
         return None
 
     def _write(self, photo: OpenPhoto, painting: Picture) -> None:
@@ -228,14 +250,14 @@ class Pipeline:
                 target.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise OutputError(f"{target.parent}: cannot be made: {error.strerror}") from None
-        write_picture(target, painting, quality)
+        write_picture(target, painting, quality, overwrite=self._config.overwrite)
 
     def _collect(self, photo: OpenPhoto, writing: Future[None]) -> None:
         """Wait until a painting is written, and report it."""
         try:
             writing.result()
-        except NeuralArtError as error:
-            self._fail(error)
+        except Exception as error:  # noqa: BLE001
+            self._fail(photo.file.name, error)
         else:
             self._report.painted += 1
             self._report.pixels += photo.pixels

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import itertools
 import os
 import re
 from collections import Counter
@@ -82,22 +81,23 @@ def find_jobs(sources: Sequence[str], target: str, format: str | None = None) ->
     found: list[tuple[Path, Path]] = []
     for word in sources:
         source = Path(word)
-        if source.is_dir():
+        # Not `Path.is_dir` and `Path.exists`, which raise for names that are too long.
+        if os.path.isdir(source):
             many = True
             if same_file(root, source):
                 raise OutputError(f"{target}: is the folder of the photos itself; name another")
             found += [(source / name, name) for name in _pictures_below(source, root, not_pictures)]
-        elif any(letter in word for letter in "*?[") and not source.exists():
+        elif glob.has_magic(word) and not os.path.lexists(source):
             many = True
             found += _matches(word)
         else:
             found.append((source, Path(source.name)))
-    is_folder = root.is_dir() and root.suffix.lower() not in WRITABLE
+    is_folder = os.path.isdir(root) and root.suffix.lower() not in WRITABLE
     if not (many or is_folder or target.endswith(("/", os.sep))):
         return Jobs([Job(found[0][0], root)], many=False, into_folder=False)
     if STANDARD in (root, *(source for source, _ in found)):
         raise ConfigError("- stands for one picture; give one photo and one painting with it")
-    if root.exists() and not root.is_dir():
+    if os.path.exists(root) and not os.path.isdir(root):
         raise OutputError(f"{target}: is a file; several paintings need a folder")
     jobs: list[Job] = []
     first_sources: dict[Path, Path] = {}
@@ -117,35 +117,55 @@ def _suffix(name: Path, format: str | None) -> str:
 def _pictures_below(folder: Path, target: Path, not_pictures: Counter[str]) -> Iterator[Path]:
     """The pictures in a folder and below, as sorted paths relative to it.
 
-    Hidden files and folders and the target folder are left out. Other files are counted by suffix.
+    Links to folders are followed, and each folder is looked into once. Hidden files and folders and
+    the target folder are left out. Other files are counted by suffix.
     """
-    target_key = os.path.realpath(target)
+    seen = file_ids([target])
     empty = True
-    for where, folders, files in os.walk(folder):
+    for where, folders, files in os.walk(folder, followlinks=True):
+        here = file_ids([Path(where)])
+        if here & seen:
+            folders.clear()
+            continue
+        seen |= here
+        # Links last: a picture keeps the name that it has without them.
         folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and os.path.realpath(os.path.join(where, name)) != target_key
+            (name for name in folders if not name.startswith(".")),
+            key=lambda name: (os.path.islink(os.path.join(where, name)), name),
         )
         for name in sorted(files):
             suffix = os.path.splitext(name)[1].lower()
             if name.startswith("."):
                 continue
-            if suffix in READABLE:
+            if suffix not in READABLE:
+                not_pictures[suffix or "no suffix"] += 1
+            elif _is_pipe(os.path.join(where, name)):
+                not_pictures["pipe or device"] += 1
+            else:
                 empty = False
                 yield Path(where, name).relative_to(folder)
-            else:
-                not_pictures[suffix or "no suffix"] += 1
     if empty:
         raise ImageError(f"{folder}: holds no pictures")
 
 
+def _is_pipe(path: str) -> bool:
+    """Whether reading it might wait for ever. False for a link to nothing: reading it says so."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
 def _matches(pattern: str) -> Iterator[tuple[Path, Path]]:
-    """The files that a pattern matches, each with its path below the pattern's fixed folders."""
-    plain = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
-    fixed = Path(*plain)
-    files = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+    """The files that a pattern matches, each with its path below the pattern's fixed folders.
+
+    A folder whose own name looks like a pattern is taken by its name.
+    """
+    parts, fixed = Path(pattern).parts, Path()
+    for part in parts:
+        if glob.has_magic(part) and not os.path.lexists(fixed / part):
+            break
+        fixed /= part
+    rest = Path(*parts[len(fixed.parts) :])
+    found = glob.glob(os.path.join(glob.escape(str(fixed)), str(rest)), recursive=True)
+    files = sorted(Path(name) for name in found)
     files = [file for file in files if file.is_file()]
     if not files:
         raise ImageError(f"{pattern}: matches no file")

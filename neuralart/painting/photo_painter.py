@@ -8,11 +8,10 @@ from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.contract import Devices
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
-from neuralart.machine.memory import free_memory, parse_memory
+from neuralart.machine.memory import address_space_left, free_memory, parse_memory
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.tiles import BFLOAT16_BYTES, FLOAT_BYTES, Tiling, best_tiling
 from neuralart.pictures.editing import resize
-from neuralart.pictures.frame import PAINTING_FRAME
 from neuralart.pictures.pixels import Pixels, to_pixels, to_x
 from neuralart.pictures.reading import decode_image
 
@@ -33,16 +32,27 @@ SHARE_OF_MEMORY = 0.5
 # once took a virtual machine longer (docs/benchmarks.md).
 DEFAULT_BYTES = 2_000_000_000
 
+# Addresses that the engine's threads take and never use, where ``ulimit -v`` counts them: measured
+# with MXNet, as the growth of a process by its first painting over 1.1 times what it had in memory.
+THREADS_ADDRESSES = 270_000_000
+
 
 def memory_limit(max_memory: str | None) -> int:
     """Bytes that painting may take: --max-memory, or half of the free ones up to `DEFAULT_BYTES`.
 
+    With ``ulimit -v``, no more than it leaves.
+
     Raises ConfigError if ``max_memory`` is not an amount of memory.
     """
+    free, left = free_memory(), address_space_left()
+    limits = [DEFAULT_BYTES]
     if max_memory is not None:
-        return parse_memory(max_memory, "--max-memory")
-    free = free_memory()
-    return DEFAULT_BYTES if free is None else min(DEFAULT_BYTES, int(SHARE_OF_MEMORY * free))
+        limits = [parse_memory(max_memory, "--max-memory")]
+    elif free is not None:
+        limits.append(int(SHARE_OF_MEMORY * free))
+    if left is not None:
+        limits.append(int((left - THREADS_ADDRESSES) / 1.1))
+    return max(0, min(limits))
 
 
 class PhotoPainter:
@@ -107,12 +117,11 @@ class PhotoPainter:
     def paints_at_once(self, tiling: Tiling) -> bool:
         """Whether a photo can be painted on its own statistics in one pass.
 
-        For that, the photo must be measured at its own size and be one tile with the same frame. (A
-        tile has a thicker frame where an edge is not a multiple of the strides.) The pass is in
-        float32 whatever the precision: it is faster than measuring and then painting in another.
+        For that, the photo must be measured at its own size and be one tile. The pass is in float32
+        whatever the precision: it is faster than measuring and then painting in another.
         """
         height, width = tiling.height, tiling.width
-        is_one_tile = tiling.tile == PAINTING_FRAME.size(height, width)
+        is_one_tile = len(tiling.rows) * len(tiling.columns) == 1
         is_small = self.measured_size(height, width) == (height, width)
         return is_one_tile and is_small and not self._mixes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def stylize(
     if found.not_pictures:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.not_pictures.items()))
         note(f"note: files that are no pictures are passed over: {kinds}")
-    if not found.many and not (config.skip_existing and found.jobs[0].target.exists()):
+    if not found.many and not (config.skip_existing and os.path.exists(found.jobs[0].target)):
         # Before the model is read, which takes longer.
         (job,) = found.jobs
         check_target(job, config, file_ids([job.source]), make_folders=found.into_folder)

@@ -2,5 +2,5 @@
 
 import os
 
-# OpenCV reads this when it is imported. It would report a damaged photo beside our own error.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+# libvips reads this when it is loaded. Threads of ours decode several pictures already.
+os.environ.setdefault("VIPS_CONCURRENCY", "1")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.pictures.pixels import Image, Pixels, X, rounded, strips, to_x
+from neuralart.pictures.pixels import Image, Picture, Pixels, X, rounded, strips, to_x
 
 # Several threads decode photos already, and the other cores compute.
 cv2.setNumThreads(1)
@@ -51,6 +53,22 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
     shrinks = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     return cv2.resize(image, (width, height), interpolation=method)
+
+
+def resize_picture(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Resize to (height, width). Pixels count by their alpha: what is hidden colours no edge."""
+    if picture.alpha is None or not picture.is_transparent:
+        alpha = None if picture.alpha is None else resize(picture.alpha, size)
+        return replace(picture, pixels=resize(picture.pixels, size), alpha=alpha)
+    dtype = picture.pixels.dtype
+    share = picture.alpha.astype(np.float32)[..., None]
+    colours = resize(picture.pixels * share, size)
+    share = resize(share, size)
+    alpha = rounded(share, dtype)
+    seen = alpha[..., None] > 0
+    colours = np.divide(colours, share[..., None], out=colours, where=seen)
+    pixels = np.where(seen, rounded(colours, dtype), resize(picture.pixels, size))
+    return replace(picture, pixels=pixels, alpha=alpha)
 
 
 def resize_shorter_edge(image: Image, edge_px: int) -> Image:

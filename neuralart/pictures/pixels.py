@@ -74,6 +74,11 @@ class Picture:
         """(height, width)"""
         return self.pixels.shape[0], self.pixels.shape[1]
 
+    @property
+    def is_transparent(self) -> bool:
+        """Whether any pixel is not opaque."""
+        return self.alpha is not None and bool(self.alpha.min() < np.iinfo(self.alpha.dtype).max)
+
 
 def strips(height: int, width: int) -> Iterator[slice]:
     """Slices of rows, about a megapixel each, so that temporary arrays stay small."""
@@ -90,3 +95,15 @@ def to_8_bits(pixels: Pixels) -> npt.NDArray[np.uint8]:
     for rows in strips(*pixels.shape[:2]):
         eight[rows] = (pixels[rows].astype(np.uint32) + 128) // 257
     return eight
+
+
+def on_white(picture: Picture) -> Image:
+    """The picture composited on white, (H, W, 3) uint8."""
+    pixels = to_8_bits(picture.pixels)
+    if picture.alpha is None or not picture.is_transparent:
+        return pixels
+    alpha, flat = to_8_bits(picture.alpha), np.empty_like(pixels)
+    for rows in strips(*picture.size):
+        share = alpha[rows][..., None].astype(np.float32) / 255
+        flat[rows] = np.rint(pixels[rows] * share + 255 * (1 - share))
+    return flat

@@ -1,7 +1,7 @@
 """Write picture files, with all that the format can hold: 16 bits, alpha, colour profile, EXIF.
 
-OpenCV writes PNG and tifffile writes TIFF, since Pillow cannot write 16-bit colour. Pillow writes
-the other formats.
+libvips writes PNG and TIFF, since Pillow cannot write 16-bit colour. Pillow writes the other
+formats. A picture is encoded in memory first: encoders do not report a full disk well.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import logging
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-import cv2
 import numpy as np
 from PIL import Image as Pillow
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from neuralart.errors import OutputError
 from neuralart.machine.files import check_place, written_aside
+from neuralart.pictures import exif as exifs
 from neuralart.pictures.formats import WRITABLE
-from neuralart.pictures.pixels import Image, Picture, Pixels, strips, to_8_bits
-from neuralart.pictures.reading import EXIF_IFD, GPS_IFD
+from neuralart.pictures.pixels import Image, Picture, on_white, to_8_bits
+from neuralart.pictures.vips import encode, is_srgb, to_srgb
 
 log = logging.getLogger(__name__)
 
@@ -30,23 +29,18 @@ _WITH_ALPHA = {"JPEG2000", "PNG", "TIFF", "WEBP"}
 
 _WITH_16_BITS = {"PNG", "TIFF"}
 
-_LONGEST_EDGE = {"JPEG": 65535, "WEBP": 16383}  # pixels
+_WITH_PROFILE = {"JPEG", "PNG", "TIFF", "WEBP"}
+
+# Pixels. JPEG: libjpeg's JPEG_MAX_DIMENSION.
+_LONGEST_EDGE = {"JPEG": 65500, "WEBP": 16383}
+
+# A segment of JPEG has 65,535 bytes, two of which are its length.
+_MOST_EXIF = {"JPEG": 65533}
+
+# Bytes of pixels, above which a TIFF file may need offsets of 64 bits.
+_LARGE_TIFF = 3_900_000_000
 
 DEFAULT_QUALITY = 95
-
-# EXIF: description, maker, model, artist, copyright.
-_TEXT_TAGS = (0x010E, 0x010F, 0x0110, 0x013B, 0x8298)
-
-_PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
-
-
-def _exif_for(exif: bytes, height: int, width: int) -> Any:
-    """The EXIF with the size of the picture that is written."""
-    loaded = Pillow.Exif()
-    loaded.load(exif)
-    if entries := loaded.get_ifd(EXIF_IFD):
-        entries.update({_PIXEL_WIDTH: width, _PIXEL_HEIGHT: height})
-    return loaded
 
 
 def check_writable(path: Path, overwrite: bool, *, make_folders: bool = False) -> None:
@@ -73,14 +67,16 @@ def check_size(suffix: str, size: tuple[int, int]) -> None:
         )
 
 
-def write_picture(path: Path, picture: Picture, quality: int = DEFAULT_QUALITY) -> None:
+def write_picture(
+    path: Path, picture: Picture, quality: int = DEFAULT_QUALITY, *, overwrite: bool = True
+) -> None:
     """Write a picture in the format of the suffix; the file appears when it is whole.
 
     PNG and TIFF keep 16 bits. PNG, TIFF, WebP and JPEG 2000 keep alpha; other formats put the
-    picture on white. Raises OutputError if it cannot be encoded or written, and leaves nothing
-    behind.
+    picture on white. Raises OutputError if it cannot be encoded or written, or if the file exists
+    and not ``overwrite``, and leaves nothing behind.
     """
-    with written_aside(path) as file:
+    with written_aside(path, overwrite=overwrite) as file:
         encode_picture(file, picture, path.suffix, quality)
 
 
@@ -89,87 +85,69 @@ def encode_picture(
 ) -> None:
     """Encode a picture in the suffix's format into ``file``.
 
-    ``quality`` is that of JPEG and WebP, 1..100. Raises OutputError, or OSError from ``file``.
+    ``quality`` is that of JPEG and WebP, 1..100. A format without profiles gets the colours in
+    sRGB. Raises OutputError, or OSError from ``file``.
     """
     name = WRITABLE[suffix.lower()]
-    pixels, alpha = picture.pixels, picture.alpha
     check_size(suffix, picture.size)
+    pixels, alpha, icc = picture.pixels, picture.alpha, picture.icc
     if name not in _WITH_16_BITS:
         pixels = to_8_bits(pixels)
         alpha = None if alpha is None else to_8_bits(alpha)
+    if icc and name not in _WITH_PROFILE:
+        converted = None if is_srgb(icc) else to_srgb(pixels, icc)
+        pixels, icc = pixels if converted is None else converted, None
     if alpha is not None and name not in _WITH_ALPHA:
-        if int(alpha.min()) < 255:
+        if picture.is_transparent:
             log.warning("note: %s holds no transparency: the picture is put on white", name)
-        pixels, alpha = _on_white(pixels, alpha), None
+        pixels, alpha = on_white(Picture(pixels, alpha)), None
     if alpha is not None:
         pixels = np.dstack([pixels, alpha])
-    exif = picture.exif and _exif_for(picture.exif, *picture.size)
+    exif = exifs.with_size(picture.exif, *picture.size) if picture.exif else b""
+    if len(exif) > _MOST_EXIF.get(name, len(exif)):
+        log.warning(
+            "note: %s holds at most 64 kB of EXIF: these %d kB are left out",
+            name,
+            len(exif) // 1000,
+        )
+        exif = b""
     if name == "PNG":
-        _write_png(file, pixels, picture.icc, exif)
+        encoded = _encode_png(pixels, icc, exif)
     elif name == "TIFF":
-        _write_tiff(file, pixels, picture.icc, exif)
+        encoded = _encode_tiff(pixels, icc, exif)
     else:
-        options: dict[str, Any] = {"quality": quality} if name in ("JPEG", "WEBP") else {}
-        if name == "JPEG":
-            # Brush strokes have sharp colour edges: chroma is halved for small files only.
-            options["subsampling"] = 0 if quality >= 90 else 2
-        elif name == "JPEG2000":
-            options["irreversible"] = False
-        if name in ("JPEG", "WEBP"):
-            options["icc_profile"] = picture.icc
-            if exif:
-                options["exif"] = exif
-        Pillow.fromarray(pixels).save(cast(BinaryIO, _Stream(file)), name, **options)
+        encoded = _encode_by_pillow(pixels, name, quality, icc, exif)
+    file.write(encoded.getbuffer())
 
 
-class _Stream(io.BufferedIOBase):
-    """Hide the file descriptor from Pillow.
-
-    Pillow would write to the descriptor itself, and report a full disk as an encoder's error.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, data: Any, /) -> int:
-        return self._file.write(data)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        return self._file.read(-1 if size is None else size)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True
+def _encode_by_pillow(
+    pixels: Image, name: str, quality: int, icc: bytes | None, exif: bytes
+) -> io.BytesIO:
+    options: dict[str, Any] = {}
+    if name in ("JPEG", "WEBP"):
+        options = {"quality": quality, "icc_profile": icc, "exif": exif}
+    if name == "JPEG":
+        # Brush strokes have sharp colour edges: chroma is halved for small files only.
+        options["subsampling"] = 0 if quality >= 90 else 2
+    elif name == "JPEG2000":
+        options["irreversible"] = False
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, name, **options)
+    return buffer
 
 
-def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """Composite 8-bit pixels on white."""
-    flat = np.empty_like(pixels)
-    for rows in strips(*pixels.shape[:2]):
-        share = alpha[rows][..., None].astype(np.float32) / 255
-        flat[rows] = np.rint(pixels[rows] * share + 255 * (1 - share))
-    return flat
-
-
-def _write_png(file: BinaryIO, pixels: Pixels, icc: bytes | None, exif: Any) -> None:
-    """Write PNG with OpenCV, four times as fast as Pillow, and add the profile and EXIF chunks."""
-    code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    done, data = cv2.imencode(".png", cv2.cvtColor(pixels, code))
-    if not done:
-        raise OutputError(f"a picture of {pixels.shape[:2]} cannot be encoded as PNG")
-    header_end = 33  # the signature and the IHDR chunk (PNG, third edition, 11.2.1)
-    encoded = memoryview(cast(Any, data))
-    file.write(encoded[:header_end])
-    if icc:
-        file.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+def _encode_png(pixels: Image, icc: bytes | None, exif: bytes) -> io.BytesIO:
+    """PNG with its EXIF chunk. libvips' own EXIF would lose what its library does not know."""
+    encoded = encode(pixels, ".png", icc, compression=2, filter="sub")
     if exif:
-        file.write(_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
-    file.write(encoded[header_end:])
+        header_end = 33  # the signature and the IHDR chunk (PNG, third edition, 11.2.1)
+        data = encoded.getbuffer()
+        whole = io.BytesIO(data[:header_end])
+        whole.seek(0, io.SEEK_END)
+        whole.write(_chunk(b"eXIf", exif.removeprefix(exifs.PREFIX)))
+        whole.write(data[header_end:])
+        return whole
+    return encoded
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -178,41 +156,17 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
 
-def _write_tiff(file: BinaryIO, pixels: Pixels, icc: bytes | None, exif: Any) -> None:
-    """Write TIFF with tifffile, then append the EXIF directories of camera and place."""
-    import tifffile
-
-    # tifffile refuses the tags of those directories. The tags one lower reserve their entries.
-    texts = [tag for tag in _TEXT_TAGS if exif and tag in exif]
-    places = {tag: exif.get_ifd(tag) for tag in (EXIF_IFD, GPS_IFD)} if exif else {}
-    places = {tag: entries for tag, entries in places.items() if entries}
-    tifffile.imwrite(
-        file,
-        pixels,
-        byteorder="<",
-        bigtiff=False,
-        photometric="rgb",
-        extrasamples=["unassalpha"] if pixels.shape[2] == 4 else None,
-        compression="zlib",
-        predictor=True,
-        iccprofile=icc,
-        extratags=[(tag, "s", 0, str(exif[tag]), True) for tag in texts]
-        + [(tag - 1, "I", 1, 0, True) for tag in places],
-        metadata=None,
-        software=False,
+def _encode_tiff(pixels: Image, icc: bytes | None, exif: bytes) -> io.BytesIO:
+    """TIFF with EXIF, which libvips does not write."""
+    large = pixels.nbytes > _LARGE_TIFF
+    encoded = encode(
+        pixels, ".tiff", icc, compression="deflate", predictor="horizontal", bigtiff=large
     )
-    file.seek(4)
-    (start,) = struct.unpack("<I", file.read(4))
-    file.seek(start)
-    (count,) = struct.unpack("<H", file.read(2))
-    tags = [struct.unpack("<H10x", file.read(12))[0] for _ in range(count)]
-    for tag, entries in places.items():
-        at = file.seek(0, io.SEEK_END)
-        directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0", group=tag)
-        directory.update(entries)
-        file.write(directory.tobytes(at))
-        file.seek(start + 2 + 12 * tags.index(tag - 1))  # the reserved entry (TIFF 6.0, section 2)
-        file.write(struct.pack("<HHII", tag, 4, 1, at))
+    if exif and large:
+        log.warning("note: TIFF over 4 GB: EXIF is left out")
+    elif exif:
+        exifs.add_to_tiff(encoded, exif)
+    return encoded
 
 
 def encode_image(image: Image, suffix: str, quality: int = DEFAULT_QUALITY) -> bytes:

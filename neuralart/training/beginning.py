@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 BALANCED_ON = 16  # photos
 
-SMALLEST_STYLE_PX = 64  # half of it is the least that VGG-19 takes
+SMALLEST_PX = 32  # what VGG-19 takes with padding by reflection; twice that for two sizes
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,13 @@ def set_up(config: TrainConfig) -> Setup:
         params = initial_params(specs, config.seed, styles=count, share_weights=shared)
     else:
         params = first_params(start, styles)
-    images = [_style_image(path, config.style_scale) for path in config.style]
+    images = [_style_image(path, config) for path in config.style]
+    if cluster.leads and not _has_two_scales(config):
+        log.warning(
+            "note: a --crop or --style-scale below %d: the style is learned at one size alone, "
+            "without its large shapes",
+            2 * SMALLEST_PX,
+        )
     features = load_features(config.features)
     photos = Photos(config.data, config.crop, config.seed, config.holdout, batch)
     weights = LossWeights(
@@ -149,10 +155,11 @@ def set_up(config: TrainConfig) -> Setup:
         config.layout_weight,
         config.tv_weight,
         config.checkerboard_weight,
-        two_scales=True,
+        two_scales=_has_two_scales(config),
     )
     perceptual = Perceptual(features, weights, devices, config.content_layer)
-    pyramids = [two_scales(image, config.style_scale) for image in images]
+    sizes = 2 if weights.two_scales else 1
+    pyramids = [two_scales(image, config.style_scale)[:sizes] for image in images]
     perceptual.set_styles(pyramids)
     layer_weights = _layer_weights(config, perceptual, photos)
     perceptual.set_styles(pyramids, layer_weights)
@@ -167,19 +174,25 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _style_image(path: Path, scale_px: int) -> Image:
+def _has_two_scales(config: TrainConfig) -> bool:
+    """Whether squares and style images are large enough to be looked at in two sizes."""
+    return min(config.crop, config.style_scale) >= 2 * SMALLEST_PX
+
+
+def _style_image(path: Path, config: TrainConfig) -> Image:
     """A style image as large as its style is learned.
 
-    Raises ImageError if it cannot be read, or is too small to be looked at in two sizes.
+    Raises ImageError if it cannot be read, or is too small.
     """
+    least = 2 * SMALLEST_PX if _has_two_scales(config) else SMALLEST_PX
     image = read_image(path)
     height, width = image.shape[:2]
-    if min(height, width) < SMALLEST_STYLE_PX:
+    if min(height, width) < least:
         raise ImageError(
             f"{path}: {width}x{height} is too small for a style; its shorter edge needs "
-            f"{SMALLEST_STYLE_PX} pixels"
+            f"{least} pixels"
         )
-    return resize_shorter_edge(image, scale_px)
+    return resize_shorter_edge(image, config.style_scale)
 
 
 def with_start(config: TrainConfig) -> TrainConfig:
@@ -264,7 +277,12 @@ def _layer_weights(
         return ((config.style_weight,) * len(terms),) * len(config.style)
     squares = (photos.held_out or photos.samples)[:BALANCED_ON]
     distances = np.stack([perceptual.style_distances(to_x(square)) for square in squares], axis=1)
-    size = len(terms) // 2
+    sizes = 2 if perceptual.weights.two_scales else 1
     return tuple(
-        (*balanced_weights(rows[:, :size]), *balanced_weights(rows[:, size:])) for rows in distances
+        tuple(
+            weight
+            for part in np.split(rows, sizes, axis=1)
+            for weight in balanced_weights(part.tolist())
+        )
+        for rows in distances
     )

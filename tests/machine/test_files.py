@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,51 @@ def test_a_failure_keeps_the_earlier_file(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    """Two processes write to one place: the later one is told, and the earlier one's file stays."""
+    path = tmp_path / "a.txt"
+    with (
+        pytest.raises(OutputError, match=r"a\.txt: appeared while it was being made"),
+        written_aside(path, overwrite=False) as file,
+    ):
+        file.write(b"later")
+        write_aside(path, b"earlier")
+    assert path.read_bytes() == b"earlier"
+    with written_aside(tmp_path / "b.txt", overwrite=False) as file:
+        file.write(b"new")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+    assert (tmp_path / "b.txt").stat().st_nlink == 1
+
+
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a.txt"
+    with written_aside(path, overwrite=False) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    with pytest.raises(OutputError, match="appeared"), written_aside(path, overwrite=False):
+        pass
+    assert path.read_bytes() == b"new" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_longest_name_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("漢" * 83 + "\u00e9.txt")  # 255 bytes
+    check_place(path, overwrite=False)
+    write_aside(path, b"new")
+    assert path.read_bytes() == b"new"
+    with pytest.raises(OutputError, match="the name is longer than 255 bytes"):
+        check_place(tmp_path / ("漢" * 83 + "\u00e9.tiff"), overwrite=False)
+
+
+def test_a_link_to_nothing_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to("nowhere")
+    with pytest.raises(OutputError, match="exists; add --overwrite"):
+        check_place(tmp_path / "a.txt", overwrite=False)
 
 
 @pytest.mark.parametrize("path", ["none/a.txt", "folder", "file/a.txt"])

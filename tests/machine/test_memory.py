@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 
-from neuralart.errors import ConfigError
+from neuralart.errors import ConfigError, EngineError
 from neuralart.machine import memory
 
 
@@ -39,3 +40,23 @@ def test_free_memory_is_the_smaller_of_machine_and_control_group(
     assert memory.free_memory() == 4000 * 1024
     limit.write_text("1000005\n")
     assert memory.free_memory() == 1_000_000
+
+
+def test_a_limit_on_addresses_is_said_before_an_engine_meets_it() -> None:
+    """MXNet ends by a segmentation fault there, and libvips aborts."""
+    assert memory.address_space_left() is None
+    memory.check_address_space()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + 300_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        left = memory.address_space_left()
+        assert left is not None and 250_000_000 < left <= 300_000_000
+        with pytest.raises(EngineError, match=r"^out of memory: ulimit -v leaves 0\.3 GB"):
+            memory.check_address_space()
+        memory.reserve(100_000_000)
+        with pytest.raises(MemoryError):
+            memory.reserve(400_000_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -126,6 +126,101 @@ def test_a_batch_goes_on_after_errors(run_dir: Path, photos: Path, tmp_path: Pat
     assert (out / "bad" / "large.png").exists()
 
 
+@pytest.mark.parametrize("where", ["read", "paint", "write"])
+def test_an_error_that_nobody_foresaw_is_one_line(
+    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    calls: list[object] = []
+
+    def second_fails(function: Any) -> Any:
+        def call(*words: Any, **options: Any) -> Any:
+            calls.append(words)
+            if len(calls) == 2:
+                raise LookupError("a codec's own\nwords")
+            return function(*words, **options)
+
+        return call
+
+    owner, name = {
+        "read": (PictureFile, "read"),
+        "paint": (batch.Stylizer, "paint"),
+        "write": (batch, "write_picture"),
+    }[where]
+    monkeypatch.setattr(owner, name, second_fails(getattr(owner, name)))
+    result = run_cli("stylize", photos, tmp_path / "out", "--model", run_dir)
+    assert result.exit_code == 1 and len(files_below(tmp_path / "out")) == 2
+    line, last = result.stderr.splitlines()
+    assert line == f"error: {photos / 'sub/b.jpg'}: cannot be painted: LookupError: a codec's own"
+    assert "2 painted" in last and "1 failed" in last
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("Traceback (most recent call last):\n  File x\nFailed to allocate CPU Memory"),
+    ],
+)
+def test_too_little_memory_is_said_in_words(
+    run_dir: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    def paint(stylizer: batch.Stylizer, photo: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(batch.Stylizer, "paint", paint)
+    result = run_cli("stylize", photos, tmp_path / "out", "--model", run_dir)
+    assert result.stderr.count("cannot be painted: out of memory; end other programs") == 3
+    assert "Traceback" not in result.stderr
+
+
+def test_an_engines_own_error_is_one_line(
+    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def paint(stylizer: batch.Stylizer, photo: Any) -> Any:
+        raise stylizer.errors[-1]("Traceback (most recent call last):\n  File x\n\nCheck failed: 7")
+
+    monkeypatch.setattr(batch.Stylizer, "paint", paint)
+    words = ("stylize", photos / "a.png", tmp_path / "a.png", "--model", run_dir)
+    fails(run_cli(*words), 1, "a.png: cannot be painted: Check failed: 7")
+
+
+def test_what_another_process_painted_meanwhile_stays(
+    run_dir: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint, out = batch.Stylizer.paint, tmp_path / "out"
+
+    def while_another_writes(stylizer: batch.Stylizer, photo: Any) -> Any:
+        out.mkdir(exist_ok=True)
+        (out / "a.png").write_bytes(b"theirs")
+        return paint(stylizer, photo)
+
+    monkeypatch.setattr(batch.Stylizer, "paint", while_another_writes)
+    result = run_cli("stylize", photos, out, "--model", run_dir)
+    assert result.exit_code == 1 and (out / "a.png").read_bytes() == b"theirs"
+    assert "a.png: appeared while it was being made; add --overwrite" in result.stderr
+    assert str(out / "a.png") not in result.stdout and "2 painted" in result.stderr
+    monkeypatch.setattr(batch.Stylizer, "paint", paint)
+    stylize(run_dir, photos, out, "--overwrite")
+    assert (out / "a.png").read_bytes() != b"theirs"
+
+
+def test_the_longest_names_are_painted(run_dir: Path, tmp_path: Path) -> None:
+    name = "漢" * 83 + "ab.png"  # 255 bytes
+    (tmp_path / "in").mkdir()
+    write_image(tmp_path / "in" / name, picture(0))
+    stylize(run_dir, tmp_path / "in", tmp_path / "out")
+    assert files_below(tmp_path / "out") == [name]
+    result = run_cli("stylize", tmp_path / "in", tmp_path / "longer", "--format", "tiff",
+                     "--model", run_dir)  # fmt: skip
+    assert result.exit_code == 1 and "the name is longer than 255 bytes" in result.stderr
+    fails(run_cli("stylize", "n" * 300 + ".png", f"{tmp_path}/", "--model", run_dir), 1, "longer")
+
+
 def test_two_photos_with_the_same_target(run_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a.jpg", "a.png"):
@@ -259,7 +354,7 @@ def test_large_photos_are_in_memory_one_by_one(
     monkeypatch.setattr(batch, "PIXELS_IN_HAND", 40 * 48 + 1)
     monkeypatch.setattr(PictureFile, "read", lambda file: (events.append("read"), read(file))[1])
     monkeypatch.setattr(
-        batch, "write_picture", lambda *words: (write(*words), events.append("written"))
+        batch, "write_picture", lambda *w, **o: (write(*w, **o), events.append("written"))
     )
     stylize(run_dir, photos, tmp_path / "out")
     assert events == ["read", "written"] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,49 @@ def test_paintings_among_the_photos_are_no_photos(photos: Path) -> None:
     (painted / "a.png").touch()
     names = targets(find_jobs([str(photos)], str(painted)), painted)
     assert "a.png" in names and not [name for name in names if "painted" in name]
+
+
+def test_links_to_folders_are_followed_once(photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "z.png").touch()
+    (other / "back").symlink_to(photos)
+    (photos / "linked").symlink_to(other)
+    (photos / "again").symlink_to(photos / "sub")
+    (photos / "round").symlink_to(photos)
+    out = tmp_path / "out"
+    names = targets(find_jobs([str(photos)], str(out)), out)
+    assert names == [
+        "a.png", "sub/b.jpg", "sub/deep/c.png", "sub/deep/d.PNG", "linked/z.png",
+    ]  # fmt: skip
+
+
+def test_a_pipe_in_a_folder_is_passed_over(photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(photos / "pipe.png")
+    jobs = find_jobs([str(photos)], str(tmp_path / "out"))
+    assert "pipe.png" not in targets(jobs, tmp_path / "out")
+    assert jobs.not_pictures["pipe or device"] == 1
+
+
+def test_what_is_there_wins_over_a_pattern(photos: Path, tmp_path: Path) -> None:
+    """Files and folders whose names look like patterns, also before a pattern."""
+    out = tmp_path / "out"
+    for name in ("x1/a.png", "x[1]/b.png", "x[1]/sub/c.png", "y[a].png", "ya.png"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).touch()
+    (photos / "z[a].png").symlink_to("nowhere")
+    assert targets(find_jobs([str(photos / "y[a].png")], f"{out}/"), out) == ["y[a].png"]
+    assert targets(find_jobs([str(photos / "z[a].png")], f"{out}/"), out) == ["z[a].png"]
+    assert targets(find_jobs([str(photos / "x[1]")], str(out)), out) == ["b.png", "sub/c.png"]
+    found = find_jobs([str(photos / "x[1]" / "**" / "*.png")], str(out))
+    assert targets(found, out) == ["b.png", "sub/c.png"]
+    assert targets(find_jobs([str(photos / "[y]a.png")], str(out)), out) == ["ya.png"]
+
+
+def test_names_that_are_too_long_are_left_to_the_reader(tmp_path: Path) -> None:
+    long = "n" * 300 + ".png"
+    assert find_jobs([long], f"{tmp_path}/").jobs[0].source == Path(long)
+    assert find_jobs(["a.png"], str(tmp_path / long)).jobs[0].target == tmp_path / long
 
 
 def test_two_photos_with_one_target_clash(photos: Path, tmp_path: Path) -> None:

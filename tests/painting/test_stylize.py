@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from helpers import fails, picture, run_cli, stylize
+from helpers import fails, files_below, picture, run_cli, stylize
 from picture_files import Made, holes, waves
 from PIL import Image as Pillow
 
@@ -202,3 +206,35 @@ def test_too_little_memory(
     monkeypatch.setattr(batch.Stylizer, "paint", no_memory)
     words = ("stylize", photos / "a.png", tmp_path / "a.png", "--model", run_dir)
     fails(run_cli(*words), 1, "a.png: cannot be painted: out of memory")
+
+
+@pytest.mark.parametrize(
+    ("redirections", "exit_code", "words"),
+    [
+        (">/dev/full", 1, "error: standard output: No space left on device"),
+        (">&-", 0, "painted"),
+        ("2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_a_command_whose_lines_nobody_reads(
+    run_dir: Path,
+    photos: Path,
+    tmp_path: Path,
+    redirections: str,
+    exit_code: int,
+    words: str,
+) -> None:
+    """The whole command, with warnings as errors and settings that libraries do not take."""
+    command = [sys.executable, "-W", "error", "-m", "neuralart", "stylize", photos, tmp_path / "out",
+               "--model", run_dir]  # fmt: skip
+    result = subprocess.run(
+        ["/bin/sh", "-c", f"{shlex.join(map(str, command))} {redirections}"],
+        env={**os.environ, "OMP_NUM_THREADS": "1,1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == exit_code, result.stderr
+    assert len(files_below(tmp_path / "out")) == 3
+    assert words in result.stderr and len(result.stderr.splitlines()) <= 2

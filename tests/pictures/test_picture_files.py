@@ -13,11 +13,12 @@ import pytest
 from helpers import picture
 from picture_files import SRGB, Made, exif, holes, waves
 from PIL import Image as Pillow
+from PIL.ExifTags import IFD
 
 from neuralart.errors import ImageError, OutputError
 from neuralart.pictures.formats import WRITABLE
 from neuralart.pictures.pixels import Picture
-from neuralart.pictures.reading import EXIF_IFD, GPS_IFD, PictureFile, read_image
+from neuralart.pictures.reading import PictureFile, read_image
 from neuralart.pictures.writing import encode_image, encode_picture, write_image, write_picture
 
 
@@ -99,7 +100,7 @@ def test_exif_is_kept_with_the_size_of_the_new_file(tmp_path: Path, suffix: str)
     write_picture(tmp_path / f"out{suffix}", photo)
     with Pillow.open(tmp_path / f"out{suffix}") as painting:
         found = painting.getexif()
-        camera, place = found.get_ifd(EXIF_IFD), found.get_ifd(GPS_IFD)
+        camera, place = found.get_ifd(IFD.Exif), found.get_ifd(IFD.GPSInfo)
         assert found.get(0x0112, 1) == 1 and found[0x010F] == "Maker"
     assert camera[0x9003] == "2026:01:02 03:04:05"
     assert (camera[0xA002], camera[0xA003]) == (photo.size[1], photo.size[0]) == (18, 25)

@@ -83,7 +83,7 @@ class Folder:
     def read(self, number: int) -> Image:
         path = self.path / self.files[number]
         try:
-            return read_image(path)
+            return read_image(path, with_notes=False)
         except ImageError as error:
             raise ImageError(str(error).removeprefix(f"{path}: ")) from None
 
