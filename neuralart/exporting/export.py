@@ -173,7 +173,7 @@ def _need_packages(formats: Sequence[str]) -> None:
 
 
 def _where(package: str) -> str:
-    return install_command("cpu" if package == "mxnet" else "export")
+    return install_command("cpu" if package == "mxnet" else "onnx")
 
 
 def _check_place(folder: Path, overwrite: bool) -> None:

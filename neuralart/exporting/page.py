@@ -22,17 +22,17 @@ BUILT = DATA / "web"
 
 MODELS, RUNTIME = "models", "ort"
 
+_BUILD = "run scripts/build_web in neuralart's folder, or install again where there is npm"
+
 
 def check(config: ExportConfig) -> None:
     """Raise ConfigError for an option that the page cannot meet, OutputError if it is not built."""
     if config.static is not None:
         raise ConfigError("--format web does not take --static")
     if not (BUILT / "index.html").is_file():
-        raise OutputError(f"--format web: no page in {BUILT}: run scripts/build_web")
+        raise OutputError(f"--format web: no page in {BUILT}: {_BUILD}")
     if not any((BUILT / RUNTIME).glob("*.wasm")):
-        raise OutputError(
-            f"--format web: no ONNX Runtime in {BUILT / RUNTIME}: run scripts/build_web"
-        )
+        raise OutputError(f"--format web: no ONNX Runtime in {BUILT / RUNTIME}: {_BUILD}")
 
 
 def finish(subjects: Sequence[Subject], folder: Path) -> None:

@@ -6,8 +6,8 @@ import json
 from importlib import metadata
 from urllib.parse import unquote, urlparse
 
-DISTRIBUTION = "neuralart"
-"""The name of the installed package. On the package index it is another's: nothing names that."""
+DISTRIBUTION = "neuralart-chain"
+"""The name of the installed package. On the package index, "neuralart" is another's project."""
 
 
 def install_command(extra: str) -> str:

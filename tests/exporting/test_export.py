@@ -393,7 +393,7 @@ def test_export_without_the_packages(
         importlib.util, "find_spec", lambda name: None if name == package else find(name)
     )
     result = run_cli("export", style_model, "--to", tmp_path / "e", "--format", "onnx")
-    fails(result, 1, f"needs {package}", "pip install", "[export]")
+    fails(result, 1, f"needs {package}", "pip install", "[onnx]")
     assert os.listdir(tmp_path) == []
     assert run_cli("export", style_model, "--to", tmp_path / "e").exit_code == 0
 

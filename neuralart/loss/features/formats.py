@@ -6,17 +6,21 @@ The first bytes tell the format; the file's name does not matter. Only Keras' fo
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import math
 import pickle
 import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuralart.errors import WeightsError
 from neuralart.loss.features.torchfile import (
@@ -27,8 +31,13 @@ from neuralart.loss.features.torchfile import (
     read_torch_legacy,
     read_torch_zip,
 )
-from neuralart.machine.archive import Arrays
+from neuralart.loss.features.weights import LARGEST
+from neuralart.machine.archive import Arrays, ZipOfArrays
 from neuralart.machine.installation import install_command
+from neuralart.machine.words import short
+
+# VGG-19's sixteen convolutions have 20 million, its last dense layer 4 million.
+_MOST_NUMBERS = 40_000_000
 
 KNOWN = "torch .pth, .safetensors, MXNet .params, Keras .h5 or .npz"
 
@@ -59,7 +68,7 @@ def read_arrays(path: Path, data: bytes) -> Arrays:
             return read(data)
         except CarriesCode as error:
             raise WeightsError(
-                f"{path}: carries code ({error}), which is never run: refused; "
+                f"{path}: carries code ({short(error, 80)}), which is never run: refused; "
                 "a state_dict of tensors carries none"
             ) from None
         except _BROKEN:
@@ -68,10 +77,31 @@ def read_arrays(path: Path, data: bytes) -> Arrays:
 
 
 def _read_npz(data: bytes) -> Arrays:
-    """Read numpy's archive of ``.npy`` files; an array of pickled objects raises ValueError."""
-    read: Any = np.lib.format.read_array
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        return {name.removesuffix(".npy"): read(file.open(name)) for name in file.namelist()}
+    """Read numpy's archive of ``.npy`` files; an array of pickled objects raises ValueError.
+
+    Arrays over `LARGEST` are not read, see `_unread`.
+    """
+    with contextlib.closing(ZipOfArrays(io.BytesIO(data))) as file:
+        sizes = {name: math.prod(shape) for name, shape in file.shapes.items()}
+        _check_total(sizes.values())
+        return {
+            name: file.array(name) if sizes[name] <= LARGEST else _unread(file.shapes[name])
+            for name in file.shapes
+        }
+
+
+def _unread(shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """In place of an array that is larger than any of use: a zero with that shape.
+
+    The dense layers of VGG-19 are such arrays.
+    """
+    return np.broadcast_to(np.float32(0), shape)
+
+
+def _check_total(sizes: Iterable[int]) -> None:
+    """Raise ValueError if arrays that are read have more numbers together than a VGG-19."""
+    if sum(size for size in sizes if size <= LARGEST) > _MOST_NUMBERS:
+        raise ValueError("more numbers than VGG-19 has")
 
 
 _SAFETENSORS = {
@@ -176,9 +206,10 @@ def _read_h5(data: bytes) -> Arrays:
         import h5py
     except ImportError:
         raise WeightsError(
-            f"Keras' .h5 files need h5py; {install_command('h5')}; the other formats need nothing"
+            f"Keras' .h5 files need h5py; {install_command('keras')}; the other formats need nothing"
         ) from None
     arrays: Arrays = {}
+    sizes: list[int] = []
 
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset):
@@ -187,9 +218,16 @@ def _read_h5(data: bytes) -> Arrays:
         if match:
             part = "kernel" if match["part"] in ("kernel", "W") else "bias"
             name = f"{match['layer']}_{part}"
-        arrays[name] = item[()]
+        if item.external or item.is_virtual:
+            raise ValueError("numbers in another file")
+        sizes.append(item.size)
+        _check_total(sizes)
+        arrays[name] = item[()] if item.size <= LARGEST else _unread(item.shape)
 
     with h5py.File(io.BytesIO(data), "r") as file:
         # A whole model also has its optimiser's arrays, in another group.
+        link = file.get("model_weights", getlink=True)
+        if not (link is None or isinstance(link, h5py.HardLink)):
+            raise ValueError("a link to another file")
         file.get("model_weights", file).visititems(visit)
     return arrays
