@@ -20,9 +20,9 @@ import numpy as np
 from neuralart.chain.params import initial_params
 from neuralart.engine.devices import open_devices
 from neuralart.loss.features.store import load_features
-from neuralart.loss.objective import LossWeights
 from neuralart.loss.perceptual import Perceptual
 from neuralart.options.train import TrainConfig
+from neuralart.training.beginning import loss_weights
 from neuralart.training.schedule import phases_of
 from neuralart.training.stages import Chain
 from neuralart.training.step import take_step
@@ -50,8 +50,8 @@ def main() -> None:
     ways = {}
     for device in ("cpu", "cpu:0,1"):
         devices = open_devices(device)
-        perceptual = Perceptual(features, LossWeights(), devices)
-        perceptual.set_style(photos[:1])
+        perceptual = Perceptual(features, loss_weights(config), devices)
+        perceptual.set_style(photos[:1], photos[:1, :, ::2, ::2].copy())
         cluster = Cluster("local", devices)
         chain = Chain(
             specs, initial_params(specs, 0), phase.trained, EDGE_PX, devices,

@@ -17,23 +17,22 @@ from pathlib import Path
 
 import numpy as np
 
-from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.params import initial_params
 from neuralart.engine.devices import open_device
 from neuralart.engine.door import mx
 from neuralart.loss.features.store import load_features
-from neuralart.loss.objective import LossWeights
 from neuralart.loss.perceptual import Perceptual
-from neuralart.options.train import PackConfig
+from neuralart.options.train import PackConfig, TrainConfig
 from neuralart.pictures.photos.pack import pack
 from neuralart.pictures.photos.stream import DECODERS, Photos
+from neuralart.training.beginning import loss_weights
 from neuralart.training.stages import Chain
 from neuralart.training.step import batch_gradients
 
-CROP_PX = 256
+CONFIG = TrainConfig(style=(), data=Path())
+CROP_PX = CONFIG.crop
 COUNT = 400
 STEPS = 10
-KINDS = ("conv", "deconv", "deconv", "conv")
 
 
 def from_stream(data: Path) -> float:
@@ -63,11 +62,11 @@ def from_mxnet(records: Path) -> float:
 
 def taken_by_training(features: str) -> float:
     """Photos a second that training learns from: the mean over steps of the four stages."""
-    specs = [GENERATORS[kind] for kind in KINDS]
+    specs = CONFIG.specs()
     devices = open_device("cpu")
-    loss = Perceptual(load_features(features), LossWeights(), devices)
+    loss = Perceptual(load_features(features), loss_weights(CONFIG), devices)
     photo = np.random.default_rng(0).normal(0, 50, (1, 3, CROP_PX, CROP_PX)).astype(np.float32)
-    loss.set_style(photo)
+    loss.set_style(photo, photo[:, :, ::2, ::2].copy())
     params = initial_params(specs, 0)
     seconds = 0.0
     for stage in range(len(specs)):

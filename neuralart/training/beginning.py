@@ -126,7 +126,9 @@ def set_up(config: TrainConfig) -> Setup:
     styles = config.style_names()
     given, config = config, with_start(config)
     added_to = _chain_to_add_to(config, styles) if config.add_to else None
-    specs = list(added_to.specs) if added_to else config.specs()
+    if added_to:
+        config = _with_chain(config, added_to.specs)
+    specs = config.specs()
     folder = config.run_folder()
     RunFolder(folder).check_free(resume=config.resume, overwrite=config.overwrite)
     devices = open_devices(config.device, config.precision)
@@ -150,13 +152,7 @@ def set_up(config: TrainConfig) -> Setup:
         )
     features = load_features(config.features)
     photos = Photos(config.data, config.crop, config.seed, config.holdout, batch)
-    weights = LossWeights(
-        config.content_weight,
-        config.layout_weight,
-        config.tv_weight,
-        config.checkerboard_weight,
-        two_scales=_has_two_scales(config),
-    )
+    weights = loss_weights(config)
     perceptual = Perceptual(features, weights, devices, config.content_layer)
     sizes = 2 if weights.two_scales else 1
     pyramids = [two_scales(image, config.style_scale)[:sizes] for image in images]
@@ -168,6 +164,17 @@ def set_up(config: TrainConfig) -> Setup:
         "" if start is None else start.checksum, styles, images, features, photos,
         layer_weights, perceptual,
     )  # fmt: skip
+
+
+def loss_weights(config: TrainConfig) -> LossWeights:
+    """The weights of a training's losses but the style's."""
+    return LossWeights(
+        config.content_weight,
+        config.layout_weight,
+        config.tv_weight,
+        config.checkerboard_weight,
+        two_scales=_has_two_scales(config),
+    )
 
 
 def _sha256(data: bytes) -> str:
@@ -247,6 +254,16 @@ def _chain_to_add_to(config: TrainConfig, styles: Sequence[str]) -> StyledChain:
             "train all weights from it with --start"
         )
     return chain
+
+
+def _with_chain(config: TrainConfig, specs: Sequence[Generator]) -> TrainConfig:
+    """The options with a chain's own generators, so that cards and records have them."""
+    own = {spec.name: spec for spec in specs}
+    return dataclasses.replace(
+        config,
+        chain=",".join(spec.name for spec in specs),
+        generators={**config.generators, **own},
+    )
 
 
 def first_params(chain: StyledChain, styles: Sequence[str]) -> Arrays:

@@ -20,7 +20,7 @@ from neuralart.training.run import RunFolder, differences, short
 from neuralart.training.workers.cluster import Cluster
 
 # Options that may differ between workers. The files that they name are compared by checksums.
-_OWN_OPTIONS = ("style", "data", "features", "start", "device", "threads")
+_OWN_OPTIONS = ("style", "data", "features", "start", "add_to", "threads")
 
 
 def batch_places(config: TrainConfig, cluster: Cluster, devices: int) -> tuple[int, range]:
