@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -353,25 +354,25 @@ def test_a_damaged_video_is_painted_where_it_can_be_read(run_dir: Path, tmp_path
     assert look(out).times == pytest.approx([0, 0.1, 0.3, 0.4, 0.5], abs=1e-3)
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_disk() -> Iterator[None]:
-    """No file of this process may grow beyond 5,000 bytes."""
+    """No file of this process may grow beyond 5,000 bytes, not even the log of these tests."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("suffix", VIDEO_SUFFIXES)
-def test_a_full_disk_leaves_the_earlier_file(
-    run_dir: Path, tmp_path: Path, request: pytest.FixtureRequest, suffix: str
-) -> None:
+def test_a_full_disk_leaves_the_earlier_file(run_dir: Path, tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (6, *SIZE, 3), np.uint8)
     source = make_video(tmp_path / "noise.mp4", list(noise), tone=Tone())
     out = tmp_path / f"out{suffix}"
     out.write_bytes(b"an earlier painting")
-    request.getfixturevalue("small_disk")
-    result = run_cli("stylize", source, out, "--overwrite", "--model", run_dir)
+    with small_disk():
+        result = run_cli("stylize", source, out, "--overwrite", "--model", run_dir)
     fails(result, 1, out.name, "cannot be written", "File too large")
     assert out.read_bytes() == b"an earlier painting"
     assert files_below(tmp_path) == ["noise.mp4", out.name]

@@ -71,7 +71,8 @@ class _Replica:
 
     def set_input(self, name: str, array: Tensor) -> None:
         """Copy an input; the gradient by it is asked for anew."""
-        self.inputs[name] = _channels_last(array.detach()).clone()
+        order = torch.channels_last if array.dim() == 4 else torch.preserve_format
+        self.inputs[name] = array.detach().clone(memory_format=order)
         if name in self._settings.gradients:
             self.inputs[name].requires_grad_()
 
