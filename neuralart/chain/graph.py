@@ -279,7 +279,7 @@ def generator(
     for layer in spec.layers:
         if layer.op == "conv" and layer.stride > 1:
             before.append(out)
-        like = before.pop() if layer.enlarges > 1 else None
+        like = before.pop() if layer.enlarges > 1 and before else None
         cropped_like = None if layer.is_exact else like
         out = _layer(out, layer, channels, prefix, cropped_like, norms)
         channels = layer.channels

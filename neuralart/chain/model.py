@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ import numpy.typing as npt
 
 from neuralart.chain.params import array_shapes, is_row
 from neuralart.chain.shipped import MODEL_NAME
-from neuralart.chain.specs import Generator, generator_from_dict
+from neuralart.chain.specs import MOST_WEIGHTS, Generator, generator_from_dict
 from neuralart.errors import ConfigError, ModelError
-from neuralart.machine.archive import Arrays, read_archive, write_archive
+from neuralart.machine.archive import Archive, Arrays, Shapes, open_archive, write_archive
 from neuralart.pictures.pixels import PIXEL_MEAN
 
 FORMAT = 2
@@ -239,49 +239,59 @@ def load_chain(path: Path) -> StyledChain:
             raise ModelError(
                 f"{path}: no {MODEL_NAME} in this folder; finish its training with --resume"
             )
-    header, arrays, blobs = read_archive(file, ModelError, "a neuralart model")
-    if "format" not in header:
-        raise ModelError(f"{file}: damaged, or not a neuralart model")
-    if header.get("format") not in (1, FORMAT):
-        raise ModelError(f"{file}: of format {header.get('format')}; install a newer neuralart")
-    try:
-        rows = header["generators"]
-        specs = tuple(generator_from_dict(row["name"], row) for row in rows)
+    with open_archive(file, ModelError, "a neuralart model") as archive:
+        header = archive.header
+        version = header["format"]
+        if version not in (1, FORMAT):
+            raise ModelError(f"{file}: of format {str(version)[:40]}; install a newer neuralart")
+        try:
+            specs = tuple(generator_from_dict(row["name"], row) for row in header["generators"])
+        except ConfigError:
+            raise ModelError(f"{file}: damaged, or not a neuralart model") from None
         mean = np.asarray(header["pixels"]["mean"], np.float32)
-        styles = _styles(header, blobs, path)
-    except (KeyError, TypeError, ValueError, AttributeError, ConfigError):
-        raise ModelError(f"{file}: damaged, or not a neuralart model") from None
+        styles = _styles(archive, path)
+        shapes = array_shapes(specs, len(styles) if version == FORMAT else None)
+        # Format 1 has the average statistics of photos, too, which nothing needs.
+        unused = ("_moving_mean", "_moving_var") if version == 1 else ()
+        _check_shapes(file, archive.shapes, shapes, unused)
+        arrays = {name: archive.array(name) for name in shapes}
     if not np.array_equal(mean, PIXEL_MEAN):
         raise ModelError(
-            f"{file}: made for pixels minus {mean.tolist()}, which this version cannot run"
+            f"{file}: made for pixels minus {str(mean.tolist())[:80]}, which this version cannot run"
         )
-    if header["format"] == 1:
-        # One style, with rows of (C,) and the average statistics of photos, which nothing needs.
-        arrays = {
-            k: v for k, v in arrays.items() if not k.endswith(("_moving_mean", "_moving_var"))
-        }
+    _check_finite(file, arrays)
+    if version == 1:
         arrays = {k: v[None] if is_row(k) else v for k, v in arrays.items()}
-    _check_arrays(file, arrays, array_shapes(specs, len(styles)))
     return StyledChain(specs, {k: v.astype(np.float32) for k, v in arrays.items()}, styles)
 
 
-def _styles(header: Mapping[str, Any], blobs: Mapping[str, bytes], path: Path) -> tuple[Style, ...]:
+def _styles(archive: Archive, path: Path) -> tuple[Style, ...]:
+    header = archive.header
     if header["format"] == 1:
         name = path.name if path.is_dir() else path.stem
-        pictures = blobs["style.png"], blobs.get("painting.jpg", b"")
-        return (Style(name, dict(header["card"]), *pictures),)
+        pictures = archive.blob("style.png"), archive.blob("painting.jpg")
+        return (Style(name, _card(header["card"]), *pictures),)
     styles = tuple(
         Style(
             str(row["name"]),
-            dict(row["card"]),
-            blobs.get(f"styles/{row['name']}.png", b""),
-            blobs.get(f"styles/{row['name']}.jpg", b""),
+            _card(row["card"]),
+            archive.blob(f"styles/{row['name']}.png"),
+            archive.blob(f"styles/{row['name']}.jpg"),
         )
         for row in header["styles"]
     )
     if not styles or len({style.name for style in styles}) < len(styles):
         raise ValueError("no style, or two of one name")
     return styles
+
+
+def _card(data: Any) -> dict[str, Any]:
+    """A card whose parts have the form that readers expect. Raises ValueError or TypeError."""
+    card = dict(data)
+    for part in ("options", "held_out", "features", "precisions"):
+        if not isinstance(card.get(part, {}), dict):
+            raise ValueError(f"{part} is no table")
+    return card
 
 
 def load_model(path: Path, choice: str | None = None) -> Model:
@@ -294,23 +304,22 @@ def add_style_file(chain: StyledChain, path: Path) -> StyledChain:
 
     Raises ModelError if the file is missing or damaged, or belongs to another chain.
     """
-    header, arrays, _ = read_archive(path, ModelError, "a style of neuralart")
-    try:
-        style = Style(str(header["name"]), dict(header["card"]))
-        digest = header["chain"]
-        version = header["style_format"]
-    except (KeyError, TypeError, ValueError):
-        raise ModelError(f"{path}: damaged, or not a style of neuralart") from None
-    if version != STYLE_FORMAT:
-        raise ModelError(f"{path}: of format {version}; install a newer neuralart")
-    if digest != chain.digest:
-        raise ModelError(
-            f"{path}: belongs to another chain; name that chain with --model "
-            f"(its checksum begins {str(digest)[:12]})"
-        )
     names = [k for k in chain.params if is_row(k)]
     sizes = [chain.params[k].shape[1] for k in names]
-    _check_arrays(path, arrays, {ROW: (sum(sizes),)})
+    with open_archive(path, ModelError, "a style of neuralart") as archive:
+        header = archive.header
+        style = Style(str(header["name"]), _card(header["card"]))
+        digest, version = str(header["chain"]), header["style_format"]
+        if version != STYLE_FORMAT:
+            raise ModelError(f"{path}: of format {str(version)[:40]}; install a newer neuralart")
+        if digest != chain.digest:
+            raise ModelError(
+                f"{path}: belongs to another chain; name that chain with --model "
+                f"(its checksum begins {digest[:12]})"
+            )
+        _check_shapes(path, archive.shapes, {ROW: (sum(sizes),)})
+        arrays = archive.arrays()
+    _check_finite(path, arrays)
     parts = np.split(arrays[ROW].astype(np.float32), np.cumsum(sizes)[:-1])
     rows = {k: part[None] for k, part in zip(names, parts, strict=True)}
     if style.name not in chain.names:
@@ -331,17 +340,26 @@ def _half(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
     return rounded.astype(np.uint16).view(np.float16)
 
 
-def _check_arrays(file: Path, arrays: Arrays, shapes: dict[str, tuple[int, ...]]) -> None:
+def _check_shapes(file: Path, found: Shapes, wanted: Shapes, unused: tuple[str, ...] = ()) -> None:
+    """Raise ModelError unless a file has the arrays of these shapes, and of names that end in
+    ``unused`` any.
+    """
     wrong = {
-        "missing": shapes.keys() - arrays.keys(),
-        "unknown": arrays.keys() - shapes.keys(),
-        "of another shape": {
-            k for k in shapes.keys() & arrays.keys() if arrays[k].shape != shapes[k]
-        },
-        "not finite": {
-            k for k, v in arrays.items() if v.dtype.kind != "f" or not np.isfinite(v).all()
-        },
+        "missing": wanted.keys() - found.keys(),
+        "unknown": {k for k in found.keys() - wanted.keys() if not k.endswith(unused)},
+        "of another shape": {k for k in wanted.keys() & found.keys() if found[k] != wanted[k]},
     }
+    _refuse(file, wrong)
+    if sum(map(math.prod, wanted.values())) > MOST_WEIGHTS:
+        raise ModelError(f"{file}: has over {MOST_WEIGHTS:,} parameters")
+
+
+def _check_finite(file: Path, arrays: Arrays) -> None:
+    wrong = {k for k, v in arrays.items() if v.dtype.kind != "f" or not np.isfinite(v).all()}
+    _refuse(file, {"not finite": wrong})
+
+
+def _refuse(file: Path, wrong: Mapping[str, Set[str]]) -> None:
     for problem, names in wrong.items():
         if names:
             raise ModelError(

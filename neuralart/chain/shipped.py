@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from neuralart.errors import ModelError
+from neuralart.machine.archive import open_archive
 from neuralart.machine.files import DATA
 
 SUFFIX = ".neuralart"
@@ -53,16 +51,8 @@ def read_header(path: Path) -> Mapping[str, Any]:
 
     Raises ModelError if the file cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read("header.json"))
-    except OSError as reason:
-        raise ModelError(f"{path}: cannot be read: {reason.strerror or reason}") from None
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError):
-        raise ModelError(f"{path}: damaged, or not of neuralart") from None
-    if not isinstance(header, dict):
-        raise ModelError(f"{path}: damaged, or not of neuralart")
-    return header
+    with open_archive(path, ModelError, "of neuralart") as archive:
+        return archive.header
 
 
 def find_model(word: str) -> Path:

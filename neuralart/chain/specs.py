@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from neuralart.errors import ConfigError
+from neuralart.machine.words import short
 
 OPERATIONS = ("conv", "deconv")
 
@@ -35,6 +38,23 @@ LANES = 16
 
 # Added to the variance, which is about 1..100; PyTorch's InstanceNorm uses the same value.
 NORM_EPSILON = 1e-5
+
+
+# Files from outside may ask for anything. No generator of use comes near.
+MOST_LAYERS = 1000
+
+MOST_WEIGHTS = 100_000_000
+"""The most weights of a generator, and parameters of a chain in a file; ours have a million."""
+
+_LARGEST = {
+    "channels": 4096, "kernel": 255, "stride": 64, "dilate": 256, "pad": 4096, "crop": 4096,
+}  # fmt: skip
+
+LARGEST_MULTIPLE = 256
+"""The largest product of a generator's strides."""
+
+# The smallest edge of the squares that chains learn on.
+_SMALLEST_PX = 32
 
 
 @dataclass(frozen=True)
@@ -112,6 +132,15 @@ class Layer:
             return True
         return self.kernel - self.blur - 2 * self.padding == self.stride and self.crop == 0
 
+    def output_px(self, edge_px: int) -> int:
+        """The height or width that a map of ``edge_px`` gets, before the crop to size."""
+        reach = self.dilate * (self.kernel - 1) + 1 - 2 * self.padding
+        if self.resize > 1:
+            return self.resize * edge_px
+        if self.op == "conv":
+            return (edge_px - reach) // self.stride + 1 - self.blur
+        return (edge_px - 1) * self.stride + reach - self.blur - self.crop
+
     @property
     def has_bias(self) -> bool:
         """`bias` or its default."""
@@ -157,6 +186,14 @@ class Generator:
         """The product of the strides. Heights and widths that are multiples of it need no crop."""
         return math.prod(layer.stride for layer in self.layers if layer.op == "conv")
 
+    def weights(self) -> int:
+        """The number of weights of all layers, without biases and norms."""
+        channels = (RGB, *(layer.channels for layer in self.layers))
+        return sum(
+            layer.kernel**2 * inputs * layer.filters
+            for layer, inputs in zip(self.layers, channels, strict=False)
+        )
+
     def multiply_adds(self) -> float:
         """Multiply-adds per pixel of a large picture."""
         total, channels, pixels = 0.0, RGB, 1.0
@@ -190,21 +227,34 @@ def _layer_from_dict(where: str, data: Any) -> Layer:
             raise ConfigError(f"{where}: {key} is missing")
     for key, value in data.items():
         if key not in fields:
-            raise ConfigError(f"{where}: unknown key {key!r}; known are {', '.join(fields)}")
+            known = ", ".join(fields)
+            raise ConfigError(f"{where}: unknown key {short(repr(key))}; known are {known}")
         kind = _KINDS[str(fields[key].type)]
         if type(value) is not kind:  # True is an int, too
-            raise ConfigError(f"{where}: {key} = {value!r} is not of type {kind.__name__}")
+            shown = short(repr(value)) if isinstance(value, str) else short(value)
+            raise ConfigError(f"{where}: {key} = {shown} is not of type {kind.__name__}")
+        most = _LARGEST.get(key)
+        if most is not None and typing.cast(int, value) > most:
+            raise ConfigError(f"{where}: {key} = {short(value)} is more than {most}, the most")
     layer = Layer(**data)
     if layer.op not in OPERATIONS:
-        raise ConfigError(f"{where}: op = {layer.op!r}; use one of {', '.join(OPERATIONS)}")
+        raise ConfigError(
+            f"{where}: op = {short(repr(layer.op))}; use one of {', '.join(OPERATIONS)}"
+        )
     if layer.act not in ACTIVATIONS:
-        raise ConfigError(f"{where}: act = {layer.act!r}; use one of {', '.join(ACTIVATIONS)}")
+        raise ConfigError(
+            f"{where}: act = {short(repr(layer.act))}; use one of {', '.join(ACTIVATIONS)}"
+        )
     if min(layer.channels, layer.kernel, layer.stride, layer.dilate) < 1:
         raise ConfigError(f"{where}: channels, kernel, stride and dilate are at least 1")
+    if layer.name and not re.fullmatch("[A-Za-z][A-Za-z0-9_]{,63}", layer.name):
+        raise ConfigError(
+            f"{where}: name = {short(repr(layer.name))}; use up to 64 letters, digits and _"
+        )
     if layer.padding < 0 or layer.crop < 0:
         raise ConfigError(f"{where}: pad and crop are at least 0")
     if layer.resize not in (1, 2):
-        raise ConfigError(f"{where}: resize = {layer.resize}; use 1 or 2")
+        raise ConfigError(f"{where}: resize = {short(layer.resize)}; use 1 or 2")
     plain = (layer.op, layer.stride, layer.dilate, layer.pad) == ("conv", 1, 1, None)
     if layer.resize > 1 and not (plain and layer.kernel % 4 == 1):
         raise ConfigError(
@@ -218,18 +268,20 @@ def generator_from_dict(name: str, data: Any) -> Generator:
 
     Raises ConfigError that names the generator, the layer and the wrong key.
     """
-    where = f"generator {name!r}"
-    if not isinstance(data, Mapping):
+    where = f"generator {short(repr(name))}"
+    if not isinstance(name, str) or not isinstance(data, Mapping):
         raise ConfigError(f"{where}: is not a table with layers")
     unknown = set(data) - {"name", "layers", "residual", "learn_residual"}
     if unknown:
-        raise ConfigError(f"{where}: unknown key {sorted(unknown)[0]!r}")
+        raise ConfigError(f"{where}: unknown key {short(repr(sorted(map(str, unknown))[0]))}")
     rows = data.get("layers")
     if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
         raise ConfigError(f"{where}: layers is missing or empty")
+    if len(rows) > MOST_LAYERS:
+        raise ConfigError(f"{where}: has {len(rows):,} layers, over {MOST_LAYERS:,}")
     residual, learn = data.get("residual", 0.6), data.get("learn_residual", True)
     if not isinstance(residual, (int, float)) or not 0 <= residual < 1:
-        raise ConfigError(f"{where}: residual = {residual!r} is not in 0 <= a < 1")
+        raise ConfigError(f"{where}: residual = {short(repr(residual))} is not in 0 <= a < 1")
     if not isinstance(learn, bool) or (learn and residual == 0):
         raise ConfigError(f"{where}: learn_residual is true or false, and true needs residual > 0")
     counts = dict.fromkeys(OPERATIONS, 0)
@@ -245,6 +297,10 @@ def generator_from_dict(name: str, data: Any) -> Generator:
             raise ConfigError(f"{place}: the name {layer.name!r} is taken")
         if layer.op == "conv":
             scale *= layer.stride
+        if scale > LARGEST_MULTIPLE:
+            raise ConfigError(
+                f"{place}: the strides make the map over {LARGEST_MULTIPLE} times smaller"
+            )
         if scale % layer.enlarges:
             raise ConfigError(
                 f"{place}: a {layer.op} of {'stride' if layer.op == 'deconv' else 'resize'} "
@@ -253,7 +309,7 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         scale //= layer.enlarges
         if layer.add and sizes.get(layer.add) != (scale, layer.channels):
             raise ConfigError(
-                f"{place}: add = {layer.add!r} is not an earlier layer of the same size and "
+                f"{place}: add = {short(repr(layer.add))} is not an earlier layer of the same size and "
                 "channels"
             )
         sizes[layer.name] = (scale, layer.channels)
@@ -262,7 +318,54 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         raise ConfigError(
             f"{where}: the last layer must be as large as the photo, of 3 channels, tanh"
         )
-    return Generator(name, tuple(layers), float(residual), learn)
+    generator = Generator(name, tuple(layers), float(residual), learn)
+    if generator.weights() > MOST_WEIGHTS:
+        raise ConfigError(f"{where}: has {generator.weights():,} weights, over {MOST_WEIGHTS:,}")
+    _check_sizes(where, generator)
+    return generator
+
+
+def _check_sizes(where: str, spec: Generator) -> None:
+    """Raise ConfigError unless pictures keep their size, and layers that are added have one size.
+
+    The sizes of all maps grow evenly with the picture's, so that two pictures show everything.
+    """
+    least = spec.multiple * math.ceil(_SMALLEST_PX / spec.multiple)
+    for picture in (least, least + spec.multiple):
+        edge, before, made = picture, [picture], dict[str, int]()
+        for number, layer in enumerate(spec.layers):
+            if layer.op == "conv" and layer.stride > 1:
+                before.append(edge)
+            like = before.pop() if layer.enlarges > 1 and before else None
+            had, edge = edge, layer.output_px(edge)
+            small = edge < 1
+            if layer.enlarges > 1 and not layer.is_exact:
+                small = like is None or edge < like
+                edge = edge if like is None or small else like
+            if small or (layer.add and made[layer.add] != edge):
+                why = f"its output has {edge} pixels an edge, too few or not those of {layer.add!r}"
+                why = f"makes {max(edge, 0)} of {had} pixels" if small else why
+                raise ConfigError(
+                    f"{where}, layer {number}: {why}, where the photo has {picture}; "
+                    f"choose another kernel or pad{_even(spec)}"
+                )
+            made[layer.name] = edge
+        if edge != picture:
+            raise ConfigError(
+                f"{where}: makes {edge} of {picture} pixels, where it must keep the size; "
+                f"choose another kernel or pad{_even(spec)}"
+            )
+
+
+def _even(spec: Generator) -> str:
+    """What to look at first: a convolution that makes the map smaller by a pixel."""
+    found = (
+        number
+        for number, layer in enumerate(spec.layers)
+        if layer.op == "conv" and layer.stride == 1 and layer.output_px(_SMALLEST_PX) % 2
+    )
+    first = next(found, None)
+    return "" if first is None else f", first an odd kernel in layer {first}"
 
 
 def prefix(stage: int) -> str:

@@ -67,6 +67,14 @@ def write_aside(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are missing. Raises OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made: {error.strerror or error}") from None
+
+
 def check_place(path: Path, overwrite: bool, *, make_folders: bool = False) -> None:
     """Check before the work that `write_aside` can write to ``path``.
 

@@ -5,17 +5,14 @@ Only this file uses tqdm.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from neuralart.errors import OutputError
+from neuralart.machine.metrics import Metrics
 
 # tqdm would start a thread to redraw bars that stand still.
 tqdm.monitor_interval = 0
@@ -47,22 +44,11 @@ class Progress:
         """Start at step ``done`` of ``total``. ``metrics`` is the file, or None for no file.
 
         The file is cut to ``metrics_bytes``: a killed run may have written past its checkpoint.
+        Raises OutputError if it cannot be written.
         """
-        self._path = metrics
-        with self._writing():
-            self._file: IO[bytes] = metrics.open("ab") if metrics else io.BytesIO()
-            self._file.truncate(metrics_bytes)
+        self._metrics = Metrics(metrics, metrics_bytes) if metrics else None
         self._quiet = quiet
         self._bar = counting(total, done, unit, quiet)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OutputError(
-                f"{self._path}: cannot be written: {error.strerror or error}"
-            ) from None
 
     def step(self, phase: str, step: int, totals: Mapping[str, float]) -> None:
         """Count one step. ``totals`` are the total losses by the name of the stage."""
@@ -71,16 +57,13 @@ class Progress:
         self._bar.update()
 
     def record(self, entry: Mapping[str, Any]) -> None:
-        """Add one line to metrics.jsonl, flushed so that others can follow the file."""
-        with self._writing():
-            self._file.write(json.dumps(entry).encode() + b"\n")
-            self._file.flush()
+        """Add one line to metrics.jsonl. Raises OutputError."""
+        if self._metrics is not None:
+            self._metrics.record(entry)
 
     def metrics_bytes(self) -> int:
-        """The length of metrics.jsonl, after all is written."""
-        with self._writing():
-            self._file.flush()
-        return self._file.tell()
+        """The length of metrics.jsonl, after all of it is on the disk. Raises OutputError."""
+        return 0 if self._metrics is None else self._metrics.synced_size()
 
     def say(self, line: str) -> None:
         """Write a line to stderr, above the bar."""
@@ -89,13 +72,15 @@ class Progress:
 
     def rewind(self, done: int, metrics_bytes: int) -> None:
         """Go back to step ``done``, when metrics.jsonl had ``metrics_bytes`` bytes."""
-        self._file.truncate(metrics_bytes)
+        if self._metrics is not None:
+            self._metrics.rewind(metrics_bytes)
         self._bar.n = done
         self._bar.refresh()
 
     def close(self) -> None:
         self._bar.close()
-        self._file.close()
+        if self._metrics is not None:
+            self._metrics.close()
 
 
 class PictureBar:

@@ -23,7 +23,7 @@ from neuralart.errors import ConfigError, ImageError
 from neuralart.loss.features.store import Features, load_features
 from neuralart.loss.objective import LossWeights, balanced_weights
 from neuralart.loss.perceptual import Perceptual
-from neuralart.machine.archive import Arrays
+from neuralart.machine.archive import Arrays, Shapes
 from neuralart.options.train import RANDOM_START, TrainConfig
 from neuralart.pictures.editing import resize_shorter_edge, two_scales
 from neuralart.pictures.photos.stream import Photos
@@ -83,6 +83,10 @@ class Setup:
             "photos_sha256": self.photos.digest,
             "batch": self.batch,
         }
+
+    def shapes(self) -> Shapes:
+        """The shapes of the parameters by name; those of a checkpoint are the same."""
+        return {name: array.shape for name, array in self.params.items()}
 
     def chain(self, phase: Phase, checkpoint: Checkpoint) -> Chain:
         """The stages of a phase, where a checkpoint left them."""

@@ -15,6 +15,7 @@ from neuralart.loss.objective import mean_losses
 from neuralart.loss.perceptual import stage_losses
 from neuralart.loss.spots import mean_spots, spots
 from neuralart.machine.archive import Arrays
+from neuralart.machine.files import make_folder
 from neuralart.pictures.editing import contact_sheet, resize_shorter_edge
 from neuralart.pictures.frame import MIDDLE_FRAME
 from neuralart.pictures.pixels import to_image, to_x
@@ -40,7 +41,7 @@ def write_sheet(setup: Setup, state: State, chain: Chain) -> None:
         for k, sample in zip(range(count), photos, strict=False)
     ]
     folder = setup.run.samples
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     write_image(folder / f"{state.phase}-{state.step:08d}.png", contact_sheet(rows))
 
 

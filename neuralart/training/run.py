@@ -7,21 +7,32 @@ RUN/samples/*.png       contact sheets
 RUN/skipped.txt         photos that were skipped, and why
 RUN/evaluation.json     held-out losses
 RUN/model.neuralart     the trained style
+RUN/.lock               only while a process writes the run
+
+None of them may be a link: what is behind one is not the run's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import math
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neuralart.chain.shipped import MODEL_NAME
 from neuralart.errors import ModelError, OutputError, RunError
-from neuralart.machine.archive import Arrays, read_archive, write_archive
+from neuralart.machine.archive import Arrays, Shapes, open_archive, write_archive
+from neuralart.machine.documents import parse_json
 from neuralart.machine.files import PART, write_aside
+from neuralart.machine.locks import check_unlocked, locked
+from neuralart.machine.words import short
 
 FORMAT = 1
 
@@ -31,6 +42,8 @@ KEPT = 2  # checkpoints
 _FILES = ("metrics.jsonl", "skipped.txt", "evaluation.json", MODEL_NAME)
 
 _FOLDERS = ("checkpoints", "samples")
+
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -75,18 +88,32 @@ class RunFolder:
         self.model = path / MODEL_NAME
         self._config = path / "config.json"
         self._checkpoints = path / "checkpoints"
+        self._lock = path / _LOCK
 
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
         """Raise OutputError if ``path`` is a file, or a folder that must not be written to.
 
-        A folder with a run needs ``resume`` or ``overwrite``; one with other files is refused.
+        A folder with a run needs ``resume`` or ``overwrite``; one with other files is refused, and
+        so is one that another process writes to.
         """
-        if not self.path.exists():
+        try:
+            if not self.path.exists():
+                return
+            if not self.path.is_dir():
+                raise OutputError(f"--out {self.path}: is a file; name a new folder")
+            check_unlocked(self._lock, f"--out {self.path}")
+            self._check_entries(resume=resume, overwrite=overwrite)
+        except OSError as error:
+            raise OutputError(f"--out {self.path}: {error.strerror or error}") from None
+
+    def _check_entries(self, *, resume: bool, overwrite: bool) -> None:
+        others = [p for p in self.path.iterdir() if p.suffix != PART and p.name != _LOCK]
+        if not others:
             return
-        if not self.path.is_dir():
-            raise OutputError(f"--out {self.path}: is a file; name a new folder")
-        others = [p for p in self.path.iterdir() if p.suffix != PART]
-        if not others or (resume and self._config.exists()):
+        if resume and self._config.exists():
+            for path in (*self._folders(), *self._files(), self._config):
+                if path.is_symlink():
+                    raise OutputError(f"{path}: is a link; put what it leads to in its place")
             return
         if not self._config.exists():
             raise OutputError(f"--out {self.path}: holds other files; name a new folder")
@@ -96,19 +123,59 @@ class RunFolder:
                 "add --resume to go on with it or --overwrite to replace it"
             )
 
+    @contextlib.contextmanager
+    def lock(self, *, resume: bool, overwrite: bool) -> Iterator[None]:
+        """Make the folder, and keep other processes from it in the block.
+
+        Removes what killed processes left half-written. Raises OutputError as `check_free` does,
+        or if the folder cannot be written. An empty folder is removed in the end.
+        """
+        self._make(self.path)
+        try:
+            with locked(self._lock, f"--out {self.path}"):
+                with self._errors():
+                    self._check_entries(resume=resume, overwrite=overwrite)
+                    for folder in (self.path, *self._folders()):
+                        if not folder.is_symlink():
+                            for left in folder.glob(f".*{PART}"):
+                                left.unlink(missing_ok=True)
+                yield
+        finally:
+            with contextlib.suppress(OSError):  # it is not empty
+                self.path.rmdir()
+
+    def _folders(self) -> list[Path]:
+        return [self.path / name for name in _FOLDERS]
+
+    def _files(self) -> list[Path]:
+        return [self.path / name for name in _FILES]
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"--out {self.path}: cannot be written: {reason}") from None
+
+    def _make(self, folder: Path) -> None:
+        with self._errors():
+            folder.mkdir(parents=folder == self.path, exist_ok=True)
+
     def create(self, record: dict[str, Any]) -> None:
         """Make the folder, delete what an earlier run left in it, and write config.json.
 
-        Raises OutputError if it cannot be written.
+        Links are deleted, and not what is behind them. Raises OutputError if it cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            for name in _FOLDERS:
-                shutil.rmtree(self.path / name, ignore_errors=True)
-            for path in [self.path / name for name in _FILES] + list(self.path.glob(f".*{PART}")):
+        self._make(self.path)
+        with self._errors():
+            for folder in self._folders():
+                if folder.is_symlink() or not folder.is_dir():
+                    folder.unlink(missing_ok=True)
+                else:
+                    shutil.rmtree(folder)
+            for path in self._files():
                 path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"--out {self.path}: cannot be written: {error.strerror}") from None
         self.write_json(self._config, {"format": FORMAT, **record})
 
     def write_json(self, path: Path, data: Any) -> None:
@@ -120,7 +187,7 @@ class RunFolder:
         Raises RunError if the file is damaged or of another version.
         """
         try:
-            record = json.loads(self._config.read_text())
+            record = parse_json(self._config.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -129,11 +196,17 @@ class RunFolder:
             ) from None
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise RunError(f"{self._config}: of another version; start anew with --overwrite")
+        tables = all(isinstance(record.get(key), dict) for key in ("options", "inputs"))
+        if not tables or not all(_is_count(record.get(key)) for key in ("steps", "joint_steps")):
+            raise RunError(f"{self._config}: damaged; start anew with --overwrite")
         return record
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then delete all but the newest two."""
-        self._checkpoints.mkdir(exist_ok=True)
+        """Write a checkpoint, then delete all but the newest two.
+
+        Raises OutputError if it cannot be written.
+        """
+        self._make(self._checkpoints)
         state = checkpoint.state
         write_archive(
             self._checkpoints / f"{state.phase}-{state.step:08d}.zip",
@@ -142,24 +215,20 @@ class RunFolder:
             | {f"adam/{k}": v for k, v in checkpoint.moments.items()},
         )
         for old in self._list()[:-KEPT]:
-            old.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # one too many does no harm
+                old.unlink(missing_ok=True)
 
-    def load(self) -> Checkpoint | None:
+    def load(self, shapes: Shapes) -> Checkpoint | None:
         """Read the newest undamaged checkpoint; None if there are no checkpoints.
+
+        shapes  of the parameters by name; a checkpoint of others counts as damaged
 
         Raises RunError if all are damaged.
         """
         checkpoints = self._list()
         for path in reversed(checkpoints):
-            try:
-                header, arrays, _ = read_archive(path, ModelError, "a checkpoint")
-            except ModelError:
-                continue
-            params, moments = (
-                {k.removeprefix(part): v for k, v in arrays.items() if k.startswith(part)}
-                for part in ("params/", "adam/")
-            )
-            return Checkpoint(State(**header["state"]), params, moments)
+            with contextlib.suppress(ModelError):
+                return _read(path, shapes)
         if checkpoints:
             raise RunError(
                 f"{self._checkpoints}: all checkpoints are damaged; start anew with --overwrite"
@@ -172,7 +241,50 @@ class RunFolder:
         return {path.relative_to(self.path).as_posix(): path.read_bytes() for path in files}
 
     def _list(self) -> list[Path]:
-        return sorted(self._checkpoints.glob("*-*.zip"))
+        """The checkpoints, oldest first."""
+        found = sorted(self._checkpoints.glob("*-*.zip"))
+        return [path for path in found if path.is_file() and not path.is_symlink()]
+
+
+def _read(path: Path, shapes: Shapes) -> Checkpoint:
+    """Read a checkpoint. Raises ModelError if it is damaged, or has other shapes."""
+    parts = "params/", "adam/"
+    with open_archive(path, ModelError, "a checkpoint") as archive:
+        state = State(**archive.header["state"])
+        if not all(_fits(field.type, getattr(state, field.name)) for field in _STATE_FIELDS):
+            raise ValueError("a state that no run has")
+        wanted = {f"params/{name}": shape for name, shape in shapes.items()}
+        moments = {
+            f"adam/{name}.{moment}": shape
+            for name, shape in shapes.items()
+            for moment in ("mean", "variance")
+        }
+        found = archive.shapes
+        if wanted.keys() - found.keys() or not found.items() <= (wanted | moments).items():
+            raise ValueError("arrays of another chain")
+        arrays = archive.arrays()
+    if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values()):
+        raise ModelError(f"{path}: damaged, or not a checkpoint")
+    params, moments_ = (
+        {k.removeprefix(part): v for k, v in arrays.items() if k.startswith(part)} for part in parts
+    )
+    return Checkpoint(state, params, moments_)
+
+
+_STATE_FIELDS = dataclasses.fields(State)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether a value of a state is of its type, not negative, and of a size that a run reaches."""
+    return _is_count(value) if kind == "int" else _is_number(value) and value >= 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_number(value: Any) -> bool:
+    return _is_count(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def check_same(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
@@ -183,7 +295,7 @@ def check_same(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
     changed = differences(now, then)
     if changed:
         raise RunError(
-            f"--resume: the run's {what} differ: {', '.join(changed)} "
+            f"--resume: the run's {what} differ: {short(', '.join(changed), 200)} "
             f"(now {short(now.get(changed[0]))}, then {short(then.get(changed[0]))}); "
             "use the same, or start anew with --overwrite"
         )
@@ -192,9 +304,3 @@ def check_same(what: str, now: dict[str, Any], then: dict[str, Any]) -> None:
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """The keys whose values differ, in order."""
     return sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
-
-
-def short(value: Any) -> str:
-    """A value for a message, in at most 40 characters."""
-    text = str(value)
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -49,9 +49,10 @@ def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
     """
     setup = set_up(config)
     try:
-        phases, checkpoint = _begin(setup)
-        evaluation = Training(setup, phases, checkpoint).run()
-        setup.cluster.close()
+        with setup.run.lock(resume=setup.config.resume, overwrite=setup.config.overwrite):
+            phases, checkpoint = _begin(setup)
+            evaluation = Training(setup, phases, checkpoint).run()
+            setup.cluster.close()
     except PeersGoneError:
         setup.cluster.abandon(128 + signal.SIGTERM)
         raise Interrupted(
@@ -79,7 +80,7 @@ def _begin(setup: Setup) -> tuple[list[Phase], Checkpoint]:
     else:
         check_same("options", options, record["options"])
         check_same("inputs", inputs, record["inputs"])
-        checkpoint = setup.run.load() or checkpoint
+        checkpoint = setup.run.load(setup.shapes()) or checkpoint
     setup.photos.write_skipped(setup.run.skipped)
     steps, joint_steps = record["steps"], record["joint_steps"]
     return phases_of(setup.config, steps, joint_steps, len(setup.specs)), checkpoint
@@ -90,7 +91,6 @@ class Training:
 
     def __init__(self, setup: Setup, phases: Sequence[Phase], checkpoint: Checkpoint) -> None:
         self._setup, self._phases = setup, phases
-        self._last = checkpoint
         self._state = checkpoint.state
         self._interrupts: Sequence[int] = ()
         self._progress = Progress(
@@ -100,6 +100,9 @@ class Training:
             sum(phase.steps for phase in phases),
             quiet=not setup.cluster.leads,
         )
+        # A power cut may have left fewer.
+        self._state = dataclasses.replace(self._state, metrics_bytes=self._progress.metrics_bytes())
+        self._last = dataclasses.replace(checkpoint, state=self._state)
 
     def run(self) -> dict[str, Any]:
         """Train phase by phase, write a model after each, and return the last held-out losses."""
@@ -194,7 +197,7 @@ class Training:
         """Go back to the last checkpoint with half the rate. Raises RunError the fourth time."""
         where = f"{phase.name}, step {self._state.step + 1}: loss or gradient is not finite"
         rollbacks = self._state.rollbacks + 1
-        last = self._setup.run.load()
+        last = self._setup.run.load(self._setup.shapes())
         assert last is not None  # `_take_steps` saves before the first step
         scale = last.state.rate_scale
         if rollbacks > MOST_ROLLBACKS:
@@ -202,7 +205,12 @@ class Training:
                 f"{where}, after {MOST_ROLLBACKS} times with half the rate; "
                 f"start anew with a --rate below {self._setup.config.peak_rate() * scale:.2g}"
             )
-        self._state = dataclasses.replace(last.state, rollbacks=rollbacks, rate_scale=scale / 2)
+        self._state = dataclasses.replace(
+            last.state,
+            rollbacks=rollbacks,
+            rate_scale=scale / 2,
+            metrics_bytes=self._last.state.metrics_bytes,
+        )
         self._last = dataclasses.replace(last, state=self._state)
         self._setup.run.save(self._last)
         self._progress.rewind(self._steps_done(), self._state.metrics_bytes)

@@ -11,7 +11,7 @@ from helpers import LITTLE, random_model
 
 from neuralart.chain.model import StyledChain, load_model
 from neuralart.errors import ModelError
-from neuralart.machine.archive import read_archive, write_archive
+from neuralart.machine.archive import open_archive, write_archive
 
 MODEL = dataclasses.replace(random_model([LITTLE, LITTLE]), card={"style": "waves.png"})
 
@@ -45,7 +45,9 @@ def test_a_model_is_read_as_it_was_saved(model_file: Path) -> None:
     ],
 )
 def test_a_wrong_model_is_refused(model_file: Path, change: str, words: str) -> None:
-    header, arrays, blobs = read_archive(model_file, ModelError, "")
+    with open_archive(model_file, ModelError, "") as archive:
+        header, arrays = archive.header, archive.arrays()
+        blobs = {"styles/style.png": archive.blob("styles/style.png")}
     if change == "format":
         header["format"] = 99
     elif change == "generators":

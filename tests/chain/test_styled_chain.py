@@ -12,7 +12,7 @@ from helpers import LITTLE, random_chain, random_model, random_statistics
 from neuralart.chain.model import Style, StyledChain, add_style_file, load_chain, load_model
 from neuralart.chain.params import is_row
 from neuralart.errors import ConfigError, ModelError
-from neuralart.machine.archive import Arrays, read_archive, write_archive
+from neuralart.machine.archive import Arrays, open_archive, write_archive
 from neuralart.pictures.pixels import PIXEL_MEAN
 
 NAMES = ["night", "wave", "scream"]
@@ -145,7 +145,8 @@ def test_a_wrong_style_file_is_refused(
 ) -> None:
     path, gamma = tmp_path / "mine.style", "scales_and_shifts"
     chain.save_style(path, "wave")
-    header, arrays, _ = read_archive(path, ModelError, "")
+    with open_archive(path, ModelError, "") as archive:
+        header, arrays = archive.header, archive.arrays()
     if change == "style_format":
         header["style_format"] = 99
     elif change == "name":

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import io
 import re
+import stat
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +23,17 @@ from neuralart.errors import OutputError, WeightsError
 from neuralart.loss.features.formats import read_arrays
 from neuralart.loss.features.weights import (
     CONVS,
+    FULL_WIDTHS,
     PARTS,
     Weights,
     check_convs,
+    check_known,
     check_names,
     recognise,
     unit_rgb,
 )
 from neuralart.loss.layers import STYLE_LAYERS, VggSpec
-from neuralart.machine.archive import read_archive, write_archive
+from neuralart.machine.archive import Archive, open_archive, write_archive
 from neuralart.machine.files import DATA
 
 FORMAT = 1
@@ -43,7 +46,11 @@ _CHECKSUM = re.compile(r"-(?P<digits>[0-9a-f]{8})\.(?P<form>pth|params)$")
 
 _WORDS = ("source", "licence", "pixels", "padding", "pooling")
 
-FULL_WIDTHS = (64, 128, 256, 512, 512)
+# Bytes. VGG-19 with its three dense layers has 575 MB; twice that in float64.
+_MOST_BYTES = 2_000_000_000
+
+# Rows of a head. A folded one has at most 513.
+_MOST_HEAD = 4096
 
 # A quarter of VGG-19's channels: enough for random features, at a tenth of the cost.
 RANDOM_WIDTHS = (16, 32, 64, 128, 128)
@@ -173,18 +180,30 @@ def read_features(path: Path, pixels: str | None = None) -> Features:
     ``pixels`` is a name in `weights.PIXELS`; by default the arrays' names decide it.
     Raises WeightsError if the file is missing, damaged, carries code, or holds no VGG-19.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    data = _read_bytes(path)
     sha256 = hashlib.sha256(data).hexdigest()
     if _is_ours(data):
         if pixels is not None:
             raise WeightsError(f"{path}: is converted already and knows its pixels")
-        return _read_ours(path, sha256)
+        with open_archive(path, WeightsError, "a features file", io.BytesIO(data)) as archive:
+            return _read_ours(path, archive, sha256)
     net = recognise(path, read_arrays(path, data), pixels)
     source = f"{net.source}: the file {path.name} of SHA-256 {sha256}"
     return Features(path.name, source, sha256, net.spec, net.weights, net.licence, net.pixels)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISFIFO(kind)):
+            raise WeightsError(f"{path}: is a device, not a file of weights")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(data) > _MOST_BYTES:
+        raise WeightsError(f"{path}: is over {_MOST_BYTES / 1e9:g} GB, which no VGG-19 is")
+    return data
 
 
 def _read_as_named(path: Path, pixels: str | None = None) -> Features:
@@ -276,8 +295,8 @@ def _is_ours(data: bytes) -> bool:
         return False
 
 
-def _read_ours(path: Path, sha256: str) -> Features:
-    header, arrays, _ = read_archive(path, WeightsError, "a features file")
+def _read_ours(path: Path, archive: Archive, sha256: str) -> Features:
+    header, found = archive.header, archive.shapes
     if header.get("kind") != KIND:
         raise WeightsError(f"{path}: not a features file, but some other of neuralart's")
     if header.get("format") != FORMAT:
@@ -285,19 +304,25 @@ def _read_ours(path: Path, sha256: str) -> Features:
     words = {key: str(header.get(key)) for key in _WORDS}
     if words["padding"] not in ("zero", "reflect") or words["pooling"] not in ("max", "avg"):
         raise WeightsError(f"{path}: damaged, or not a features file")
-    heads = [layer for layer in STYLE_LAYERS if f"head_{layer}_weight" in arrays]
+    heads = [layer for layer in STYLE_LAYERS if f"head_{layer}_weight" in found]
     layers = ["input", *(f"conv{name}" for _, name in CONVS), *(f"head_{layer}" for layer in heads)]
-    check_names(path, arrays, {f"{layer}_{part}" for layer in layers for part in PARTS})
-    widths = check_convs(path, arrays)
+    names = {f"{layer}_{part}" for layer in layers for part in PARTS}
+    check_known(path, found, names)
+    widths = check_convs(path, found)
     channels = dict(zip(STYLE_LAYERS, widths, strict=True))
-    outputs = {layer: arrays[f"head_{layer}_weight"].shape[:1] for layer in heads}
+    outputs = {
+        layer: tuple(min(n, _MOST_HEAD) for n in found[f"head_{layer}_weight"][:1])
+        for layer in heads
+    }
     shapes: dict[str, tuple[int, ...]] = {"input_weight": (3, 3, 1, 1), "input_bias": (3,)}
     for layer, out in outputs.items():
         shapes[f"head_{layer}_weight"] = (*out, channels[layer], 1, 1)
         shapes[f"head_{layer}_bias"] = out
     for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise WeightsError(f"{path}: {name} is {arrays[name].shape}, not {shape}")
+        if found[name] != shape:
+            raise WeightsError(f"{path}: {name} is {found[name]}, not {shape}")
+    arrays = archive.arrays()
+    check_names(path, arrays, names)
     spec = VggSpec(
         widths,
         words["padding"],

@@ -30,6 +30,8 @@ MAGIC = 0x1950A86A20F9469CFC6C
 
 PROTOCOL = 1001
 
+_MOST_PICKLE = 4_000_000  # bytes; that of VGG-19 has 6,000
+
 BFLOAT16 = "bfloat16"
 
 _STORAGES = {
@@ -67,7 +69,8 @@ class _Tensor(NamedTuple):
     stride: tuple[int, ...]
 
 
-class _Unpickler(pickle.Unpickler):
+# In Python, though that is slower: the one in C allocates what a pickle asks for as its memo.
+class _Unpickler(pickle._Unpickler):
     def __init__(self, file: io.BytesIO) -> None:
         # Files of 2017 were written by Python 2.
         super().__init__(file, encoding="utf-8")
@@ -105,7 +108,10 @@ def read_torch_zip(data: bytes) -> Arrays:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
         root = pickled.removesuffix("data.pkl")
-        state = _Unpickler(io.BytesIO(archive.read(pickled))).load()
+        if archive.getinfo(pickled).file_size > _MOST_PICKLE:
+            raise ValueError("a pickle that is too long")
+        with archive.open(pickled) as member:
+            state = _Unpickler(io.BytesIO(member.read(_MOST_PICKLE))).load()
 
         def storage(key: str, kind: str, total: int) -> npt.NDArray[Any]:
             info = archive.getinfo(f"{root}data/{key}")

@@ -10,7 +10,7 @@ Our names are
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from neuralart.errors import WeightsError
 from neuralart.loss.layers import STYLE_LAYERS, VggSpec, conv_names, deepest
+from neuralart.machine.archive import Shapes
+from neuralart.machine.words import short
 from neuralart.pictures.pixels import PIXEL_MEAN
 
 Array = npt.NDArray[np.float32]
@@ -38,6 +40,12 @@ HEADS = {layer: f"head{layer.removeprefix('relu')}" for layer in STYLE_LAYERS}
 _FEATURES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
 
 _SHOWN = 4
+
+FULL_WIDTHS = (64, 128, 256, 512, 512)
+"""The channels of VGG-19's five blocks."""
+
+LARGEST = 512 * 512 * 3 * 3
+"""The numbers of VGG-19's largest convolution. Larger arrays are never read."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +190,15 @@ def recognise(path: Path, arrays: Mapping[str, npt.NDArray[Any]], pixels: str | 
         raise WeightsError(f"{path}: none of its {len(arrays)} arrays is VGG-19's: {_some(arrays)}")
     ours = wanted[family]
     check_names(path, arrays, ours, family.ignored)
+    shapes = {name: _shape(arrays[theirs], family.hwio) for theirs, name in ours.items()}
+    theirs_of = {name: theirs for theirs, name in ours.items()}
+    widths = check_convs(path, shapes, lambda name: theirs_of[name])
     weights = {}
     for theirs, name in ours.items():
         array = arrays[theirs]
         if family.hwio and array.ndim == 4:
             array = array.transpose(3, 2, 0, 1)
         weights[name] = float32(array)
-    theirs_of = {name: theirs for theirs, name in ours.items()}
-    widths = check_convs(path, weights, lambda name: theirs_of[name])
     convention = PIXELS[pixels or family.pixels]
     spec = VggSpec(widths, padding="zero", pooling=family.pooling)
     weights |= convention.input()
@@ -205,10 +214,10 @@ def _distilled(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> Net:
     heads = HEADS if any(f"{head}_weight" in arrays for head in HEADS.values()) else {}
     layers = ["input", *(f"conv{name}" for _, name in CONVS), *heads.values()]
     check_names(path, arrays, {f"{layer}_{part}" for layer in layers for part in PARTS})
+    widths = check_convs(path, {name: array.shape for name, array in arrays.items()})
     convs = {
         name: float32(arrays[name]) for name in (f"conv{c}_{p}" for _, c in CONVS for p in PARTS)
     }
-    widths = check_convs(path, convs)
     if arrays["input_weight"].shape != (3, 3, 1, 1) or arrays["input_bias"].shape != (3,):
         raise WeightsError(f"{path}: input_weight is not a 1x1 convolution of 3 channels")
     words = "RGB in 0..1"
@@ -224,6 +233,11 @@ def _distilled(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> Net:
         folded[i] = len(shift)
     spec = VggSpec(widths, "reflect", "max", tuple(folded))
     return Net(spec, weights, "a distilled VGG-19", "unknown", words)
+
+
+def _shape(array: npt.NDArray[Any], hwio: bool) -> tuple[int, ...]:
+    shape = array.shape
+    return (shape[3], shape[2], *shape[:2]) if hwio and len(shape) == 4 else shape
 
 
 def fold_head(matrix: Array, bias: Array) -> tuple[Array, Array]:
@@ -250,35 +264,40 @@ def check_names(
     default matches none.
     """
     names = set(wanted)
-    for problem, wrong in (
-        ("missing", names - arrays.keys()),
-        ("unknown", {k for k in arrays.keys() - names if not re.match(ignored, k)}),
-        ("not finite numbers", {k for k in names & arrays.keys() if not _is_finite(arrays[k])}),
-    ):
-        if wrong:
-            raise WeightsError(f"{path}: {len(wrong)} arrays {problem}: {_some(wrong)}")
+    check_known(path, arrays, names, ignored)
+    # Their numbers were not read.
+    _refuse(path, "larger than any of VGG-19's", {k for k in names if arrays[k].size > LARGEST})
+    _refuse(path, "not finite numbers", {k for k in names if not _is_finite(arrays[k])})
 
 
-def check_convs(
-    path: Path, weights: Mapping[str, Array], theirs: Callable[[str], str] = str
-) -> tuple[int, ...]:
+def check_known(path: Path, found: Iterable[str], wanted: Set[str], ignored: str = "$.") -> None:
+    """Raise WeightsError unless the names are the wanted ones, see `check_names`."""
+    names = set(found)
+    _refuse(path, "missing", wanted - names)
+    _refuse(path, "unknown", {k for k in names - wanted if not re.match(ignored, k)})
+
+
+def _refuse(path: Path, problem: str, names: Set[str]) -> None:
+    if names:
+        raise WeightsError(f"{path}: {len(names)} arrays {problem}: {_some(names)}")
+
+
+def check_convs(path: Path, shapes: Shapes, theirs: Callable[[str], str] = str) -> tuple[int, ...]:
     """Check the shapes of the convolutions, and return the widths of the five blocks.
 
-    ``theirs`` translates our name of an array to the file's, for messages.
+    None is wider than VGG-19's. ``theirs`` translates our name of an array to the file's, for messages.
     Raises WeightsError unless the shapes are a VGG-19's.
     """
     widths: dict[int, int] = {}
     channels = 3
     for block, name in CONVS:
-        weight, bias = weights[f"conv{name}_weight"], weights[f"conv{name}_bias"]
-        width = widths.setdefault(block, weight.shape[0] if weight.ndim else 0)
-        for part, array, expected in (
-            ("weight", weight, (width, channels, 3, 3)),
-            ("bias", bias, (width,)),
-        ):
-            if array.shape != expected:
+        weight = shapes[f"conv{name}_weight"]
+        width = widths.setdefault(block, min(weight[0] if weight else 0, FULL_WIDTHS[block - 1]))
+        for part, expected in (("weight", (width, channels, 3, 3)), ("bias", (width,))):
+            shape = shapes[f"conv{name}_{part}"]
+            if shape != expected:
                 raise WeightsError(
-                    f"{path}: {theirs(f'conv{name}_{part}')} is {array.shape}, not {expected}: "
+                    f"{path}: {theirs(f'conv{name}_{part}')} is {shape}, not {expected}: "
                     "not a VGG-19"
                 )
         channels = width
@@ -291,7 +310,7 @@ def float32(array: npt.NDArray[Any]) -> Array:
 
 
 def _some(names: Iterable[str]) -> str:
-    first = sorted(names)
+    first = [short(name, 80) for name in sorted(names)]
     return ", ".join(first[:_SHOWN]) + (", ..." if len(first) > _SHOWN else "")
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from neuralart.errors import ConfigError, RunError
+from neuralart.machine.words import short
 from neuralart.options.train import TrainConfig
-from neuralart.training.run import RunFolder, differences, short
+from neuralart.training.run import RunFolder, differences
 from neuralart.training.workers.cluster import Cluster
 
 # Options that may differ between workers. The files that they name are compared by checksums.
