@@ -49,7 +49,12 @@ class _Group(click.Group):
 
 
 @click.group(
-    cls=_Group, context_settings={"auto_envvar_prefix": "NEURALART", "max_content_width": 100}
+    cls=_Group,
+    context_settings={
+        "auto_envvar_prefix": "NEURALART",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
 )
 @click.version_option(__version__, prog_name="neuralart")
 def main() -> None:
