@@ -35,6 +35,6 @@ MODEL_HELP = "A shipped model or style by its name, a model file, or the folder 
 
 FEATURES_HELP = "VGG features of the losses: small, vgg19, random, or a file of weights."
 
-DEVICE_HELP = "Where to compute: cpu, or gpu:0."
+DEVICE_HELP = "Where to compute: cpu or gpu:0 with MXNet, cuda:0 or mps with PyTorch."
 
 THREADS_HELP = "Threads to compute with; by default one for each core."
