@@ -1,5 +1,16 @@
 """``python -m neuralart``."""
 
-from neuralart.cli import main
+import sys
 
-main()
+
+def run() -> None:
+    """The command line. Ctrl-C ends it in silence while its modules are loaded."""
+    try:
+        from neuralart.cli import run as run_commands
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run_commands()
+
+
+if __name__ == "__main__":
+    run()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import click
 
 from neuralart import __version__
 from neuralart.errors import ConfigError, EngineError, NeuralArtError, OutputError
+from neuralart.machine.crash import report
 from neuralart.machine.memory import check_address_space
+from neuralart.machine.signals import number_of, obeyed_signals
 from neuralart.machine.surroundings import lost_output, mend_environment, mend_streams
+from neuralart.machine.words import one_line
 from neuralart.options.command_line import config_option, generators_of_config, options_of
 from neuralart.options.export import ExportConfig
 from neuralart.options.measure import EvaluateConfig, OptimizeConfig
@@ -27,25 +31,58 @@ from neuralart.options.train import LaunchConfig, PackConfig, TrainConfig
 
 class _Group(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
-        mend_streams()
         mend_environment()
         try:
             return super().main(*arguments, **options)
         except SystemExit as end:
             if end.code or (reason := lost_output()) is None:
                 raise
-            click.echo(f"error: standard output: {reason}", err=True)
+            _say_error(f"standard output: {reason}")
             raise SystemExit(OutputError.exit_code) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except NeuralArtError as error:
-            click.echo(f"error: {error}", err=True)
+            _say_error(str(error))
             ctx.exit(error.exit_code)
         except MemoryError:
-            click.echo("error: out of memory; end other programs, or raise the limit", err=True)
+            _say_error("out of memory; end other programs, or raise the limit")
             ctx.exit(EngineError.exit_code)
+        except KeyboardInterrupt as error:
+            _say_error("stopped")
+            ctx.exit(128 + number_of(error))
+        except click.ClickException as error:
+            error.message = one_line(error.message)  # type: ignore[misc]  # it is an argument's
+            raise
+        except EOFError as error:  # click takes it for the end of a conversation
+            raise RuntimeError("a file ends early") from error
+
+
+def _show(text: str) -> None:
+    """Write lines to stdout."""
+    for line in text.split("\n"):
+        click.echo(one_line(line))
+
+
+def _note(text: str) -> None:
+    """Write a line to stderr."""
+    click.echo(one_line(text), err=True)
+
+
+def _say_error(text: str) -> None:
+    _note(f"error: {text}")
+
+
+def run() -> None:
+    """The command of a process of its own: one line whatever happens, and no wait for Ctrl-C."""
+    mend_streams()  # first: a file that is opened would take the number of a closed stream
+    try:
+        with obeyed_signals(lambda: _say_error("stopped")):
+            main()
+    except Exception as error:  # noqa: BLE001
+        _say_error(report(error))
+        sys.exit(1)
 
 
 @click.group(
@@ -59,7 +96,11 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="neuralart")
 def main() -> None:
     """Train a painting style of your own, and paint photos with it."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from neuralart.machine.terminal import OneLine
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _set_threads(threads: int | None) -> None:
@@ -79,29 +120,33 @@ def train(**options: Any) -> None:
     """Learn one or more styles from pictures and a folder of photos."""
     config = TrainConfig(**options, generators=generators_of_config())
     _set_threads(config.threads_each())
+    from neuralart.machine.terminal import say_path
     from neuralart.training.train import train as run
 
     if config.features == "random":
-        click.echo(
+        _note(
             "note: --features random measures with random VGG weights: it shows that everything "
-            "works, not how good a style can be",
-            err=True,
+            "works, not how good a style can be"
         )
     if config.dry_run:
         from neuralart.training.cost import cost
 
         for line in cost(config):
-            click.echo(line)
+            _show(line)
         return
     model, _ = run(config)
-    click.echo(model)
+    say_path(model)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @options_of(LaunchConfig)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF TRAIN]")
 def launch(arguments: tuple[str, ...], **options: Any) -> None:
-    """Train with several processes, on this machine or on several."""
+    """Train with several processes, on this machine or on several.
+
+    They use no password, and MXNet's kvstore runs what reaches its ports: use it in a network that
+    you trust. On this machine alone they meet on the loopback address.
+    """
     config = LaunchConfig(**options)
     from neuralart.training.workers.launch import launch as run
 
@@ -116,6 +161,7 @@ def launch(arguments: tuple[str, ...], **options: Any) -> None:
 def pack(photos: Path, out: Path, **options: Any) -> None:
     """Pack a folder of PHOTOS into one file that `train --data` reads."""
     config = PackConfig(**options)
+    from neuralart.machine.terminal import say_path
     from neuralart.pictures.photos.pack import pack as run
 
     packed = run(
@@ -127,9 +173,9 @@ def pack(photos: Path, out: Path, **options: Any) -> None:
         overwrite=config.overwrite,
     )
     for name, why in sorted(packed.skipped.items()):
-        click.echo(f"skipped {name}: {why}", err=True)
-    click.echo(f"{packed.photos} photos, {len(packed.skipped)} files skipped", err=True)
-    click.echo(out)
+        _note(f"skipped {name}: {why}")
+    _note(f"{packed.photos} photos, {len(packed.skipped)} files skipped")
+    say_path(out)
 
 
 @main.command()
@@ -147,12 +193,12 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
         raise click.UsageError("name the photo, or several, and last the painting, or a folder/")
     config = StylizeConfig(**options)
     _set_threads(config.threads)
-    from neuralart.machine.terminal import say
+    from neuralart.machine.terminal import say, say_path
 
     if len(paths) == 2 and Path(paths[1]).suffix.lower() in VIDEO_SUFFIXES:
         from neuralart.painting.video import stylize_video
 
-        click.echo(
+        say_path(
             stylize_video(paths[0], Path(paths[1]), config, lambda text: say(text, error=True))
         )
         return
@@ -162,7 +208,7 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
         paths[:-1],
         paths[-1],
         config,
-        written=lambda path: say(os.fsencode(path)),
+        written=say_path,
         note=lambda text: say(text, error=True),
     )
 
@@ -177,7 +223,7 @@ def plan(photo: str, **options: Any) -> None:
     from neuralart.painting.plan import estimate
 
     for key, value in estimate(photo, config).rows():
-        click.echo(f"{key:8} {value}")
+        _show(f"{key:8} {value}")
 
 
 @main.command()
@@ -189,6 +235,7 @@ def export(models: tuple[str, ...], **options: Any) -> None:
     _set_threads(config.threads)
     from neuralart.exporting.export import export as run
     from neuralart.exporting.export import verify
+    from neuralart.machine.terminal import say_path
 
     if config.verify is None:
         folder, compared = run(models, config)
@@ -197,8 +244,8 @@ def export(models: tuple[str, ...], **options: Any) -> None:
     else:
         folder, compared = config.verify, verify(config.verify)
     for entry in compared:
-        click.echo(entry, err=True)
-    click.echo(folder)
+        _note(str(entry))
+    say_path(folder)
 
 
 @main.command()
@@ -212,13 +259,14 @@ def optimize(photo: Path, painting: Path, **options: Any) -> None:
     """
     config = OptimizeConfig(**options)
     _set_threads(config.threads)
+    from neuralart.machine.terminal import say_path
     from neuralart.measuring.optimize import optimize as run
     from neuralart.measuring.tables import TERMS
 
     path, losses = run(photo, painting, config)
     terms = ", ".join(f"{name} {losses[name]:.2f}" for name in TERMS if name in losses)
-    click.echo(terms, err=True)
-    click.echo(path)
+    _note(terms)
+    say_path(path)
 
 
 @main.command()
@@ -237,7 +285,7 @@ def evaluate(model: str, **options: Any) -> None:
 
     result = run(model, config)
     results = result["styles"].values() if config.every_style else [result]
-    click.echo(
+    _show(
         "\n\n".join(
             f"{each['style']}: {evaluation_heading(each)}\n{evaluation_table(each)}"
             for each in results
@@ -250,7 +298,7 @@ def models() -> None:
     """List the models that ship with neuralart, and their styles."""
     from neuralart.measuring.info import list_models
 
-    click.echo(list_models())
+    _show(list_models())
 
 
 @main.command()
@@ -269,7 +317,8 @@ def info(model: str, style: str | None, thumbnail: Path | None) -> None:
     """
     from neuralart.measuring.info import describe
 
-    click.echo("\n".join(describe(model, style, thumbnail)))
+    for line in describe(model, style, thumbnail):
+        click.echo(one_line(line))
 
 
 @main.command()
@@ -280,12 +329,12 @@ def doctor(ctx: click.Context) -> None:
 
     facts = doctors.find_facts()
     for what, how in doctors.describe(facts):
-        click.echo(f"{what:24} {how}")
+        _show(f"{what:24} {how}")
     for note in doctors.notes(facts):
-        click.echo(f"note: {note}")
+        _show(f"note: {note}")
     found = doctors.problems(facts)
     for problem in found:
-        click.echo(f"problem: {problem}", err=True)
+        _note(f"problem: {problem}")
     if found:
         ctx.exit(EngineError.exit_code)
     click.echo("no problem found")
@@ -306,7 +355,7 @@ def features_list() -> None:
             click.echo(f"{entry.name:12} {'made':>9}  when used")
         else:
             size = f"{entry.path.stat().st_size / 1e6:.1f} MB" if entry.is_there else "not here"
-            click.echo(f"{entry.name:12} {size:>9}  {entry.path}")
+            click.echo(one_line(f"{entry.name:12} {size:>9}  {entry.path}"))
 
 
 @features.command("info")
@@ -316,7 +365,7 @@ def features_info(name: str) -> None:
     from neuralart.loss.features.store import describe, load_features
 
     for key, value in describe(load_features(name)).items():
-        click.echo(f"{key:12} {value}")
+        click.echo(one_line(f"{key:12} {value}"))
 
 
 @features.command("fetch")
@@ -328,8 +377,9 @@ def features_info(name: str) -> None:
 def features_fetch(url: str | None) -> None:
     """Download the full VGG-19, check it, and keep it under the name vgg19."""
     from neuralart.loss.features.fetch import fetch
+    from neuralart.machine.terminal import say_path
 
-    click.echo(fetch(url, lambda text: click.echo(f"note: {text}", err=True)))
+    say_path(fetch(url, lambda text: _note(f"note: {text}")))
 
 
 @features.command("convert")
@@ -349,5 +399,6 @@ def features_fetch(url: str | None) -> None:
 def features_convert(file: Path, out: Path | None, pixels: str | None, overwrite: bool) -> None:
     """Check a FILE of VGG-19 weights, and keep it for use by its name."""
     from neuralart.loss.features.store import convert
+    from neuralart.machine.terminal import say_path
 
-    click.echo(convert(file, out, pixels, overwrite))
+    say_path(convert(file, out, pixels, overwrite))

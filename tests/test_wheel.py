@@ -62,7 +62,7 @@ def test_its_name_is_ours_and_its_metadata_complete(wheel: Path) -> None:
         (file,) = (name for name in names if name.endswith("/METADATA"))
         metadata = archive.read(file).decode()
         (file,) = (name for name in names if name.endswith("/entry_points.txt"))
-        assert "neuralart = neuralart.cli:main" in archive.read(file).decode()
+        assert "neuralart = neuralart.__main__:run" in archive.read(file).decode()
     for field in ("License: Apache-2.0", "Project-URL: ", "Classifier: Typing :: Typed"):
         assert field in metadata
     for extra in ("cpu", "cuda", "torch", "onnx", "video", "keras"):

@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } fro
 import { join } from "node:path";
 import { type Plugin, transformWithEsbuild } from "vite";
 import { defineConfig } from "vitest/config";
+import { policyOf, scriptsIn } from "./policy";
 
 const OUT = "../neuralart/data/web";
 const ORT = "node_modules/onnxruntime-web";
@@ -19,6 +20,26 @@ const RUNTIME = [
   "ort-wasm-simd-threaded.wasm",
 ];
 
+function withPolicy(): Plugin {
+  return {
+    name: "content-security-policy",
+    apply: "build",
+    transformIndexHtml: {
+      order: "post",
+      handler: (html) => [
+        {
+          tag: "meta",
+          attrs: {
+            "http-equiv": "Content-Security-Policy",
+            content: policyOf(scriptsIn(html)),
+          },
+          injectTo: "head-prepend",
+        },
+      ],
+    },
+  };
+}
+
 function finish(): Plugin {
   return {
     name: "runtime-and-service-worker",
@@ -32,7 +53,12 @@ function finish(): Plugin {
       for (const name of RUNTIME) copyFileSync(`${ORT}/dist/${name}`, join(ort, name));
       const source = readFileSync("src/sw.ts", "utf8");
       const { code } = await transformWithEsbuild(source, "sw.ts", {
-        define: { FILES: JSON.stringify(page) },
+        define: {
+          FILES: JSON.stringify(page),
+          POLICY: JSON.stringify(
+            policyOf(scriptsIn(readFileSync(join(OUT, "index.html"), "utf8"))),
+          ),
+        },
         minify: true,
         sourcemap: false,
       });
@@ -46,7 +72,7 @@ export default defineConfig({
   define: { RUNTIME_VERSION: JSON.stringify(RUNTIME_VERSION) },
   build: { outDir: OUT, emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false } },
   worker: { format: "es" },
-  plugins: [finish()],
+  plugins: [withPolicy(), finish()],
   test: {
     include: ["tests/**/*.test.ts"],
     // Painting takes long on a busy machine.

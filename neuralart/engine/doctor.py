@@ -216,9 +216,8 @@ def notes(facts: Facts) -> list[str]:
     found = []
     if facts.torch and not facts.flavours:
         found.append(
-            "MXNet is not installed, so PyTorch computes on the CPU, too, without files of packed "
-            "photos, int8 and MXNet's export"
-            + (f": {install_command('cpu')}" if mxnet_has_wheels() else "")
+            "MXNet is not installed, so PyTorch computes on the CPU, too, without int8 and "
+            "MXNet's export" + (f": {install_command('cpu')}" if mxnet_has_wheels() else "")
         )
     if cards and not sees and not facts.for_gpus:
         found.append(f"there is a GPU; for --device cuda:0: {install_command('torch')}")

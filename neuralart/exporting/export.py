@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,11 @@ from neuralart import __version__
 from neuralart.chain.choice import load_choice
 from neuralart.chain.model import StyledChain
 from neuralart.chain.shipped import MODEL_NAME, find_style
-from neuralart.errors import ConfigError, EngineError, OutputError
+from neuralart.errors import ConfigError, EngineError, NeuralArtError, OutputError
 from neuralart.exporting.graph import smallest_px
 from neuralart.exporting.parity import (
+    MOST_KEPT,
+    Case,
     Difference,
     calibration_photos,
     chain_paintings,
@@ -36,9 +39,16 @@ from neuralart.exporting.parity import (
 )
 from neuralart.exporting.subject import Subject, file_names
 from neuralart.exporting.targets import TARGETS
-from neuralart.machine.archive import Arrays
+from neuralart.machine.archive import DAMAGE, Arrays, ZipOfArrays
+from neuralart.machine.crash import reason
+from neuralart.machine.documents import parse_json
+from neuralart.machine.files import PART, make_folder
 from neuralart.machine.installation import install_command
+from neuralart.machine.leftovers import half_written
+from neuralart.machine.locks import locked
+from neuralart.machine.words import short
 from neuralart.options.export import ExportConfig
+from neuralart.pictures.pixels import X
 
 RECORD = "export.json"
 """The file that lists an export's models with their differences, and the checksums of all files."""
@@ -72,8 +82,8 @@ def export(sources: Sequence[str], config: ExportConfig) -> tuple[Path, list[Com
     """Write a folder with every model, in its styles, in every format.
 
     Raises NeuralArtError if a model cannot be read or exported, a package is missing, the folder
-    must not or cannot be written, or an export differs too much from the chain. Then nothing is
-    left behind.
+    must not or cannot be written, another process exports to it, or an export differs too much from
+    the chain. Then nothing is left behind.
     """
     if not sources:
         raise ConfigError("MODEL is missing: name the model or the style to export")
@@ -87,15 +97,17 @@ def export(sources: Sequence[str], config: ExportConfig) -> tuple[Path, list[Com
     subjects = _subjects(sources, config)
     compared: list[Compared] = []
     reference: Arrays = {}
-    with _aside(config.to) as aside:
+    with _aside(config.to, config.overwrite) as aside:
         for subject in subjects:
             cases = compared_cases(subject)
             ours = [outputs[-1] for outputs in chain_paintings(subject, cases)]
             reference |= {f"{subject.name}/{k}": v for k, v in keep(cases, ours).items()}
             for name, precision in precisions.items():
                 folder = _folder(aside, subject, name, subjects, config.format)
-                file = TARGETS[name].write(subject, folder, precision)
-                difference = Difference.between(TARGETS[name].run(file, cases), ours)
+                with _by_library(name, f"--to {config.to}: {name} cannot be written"):
+                    file = TARGETS[name].write(subject, folder, precision)
+                    paintings = TARGETS[name].run(file, cases)
+                difference = Difference.between(paintings, ours)
                 where = file.relative_to(aside).as_posix()
                 compared.append(Compared(subject.name, where, name, precision, difference))
                 _check(compared[-1], f"--to {config.to}", "; not written")
@@ -119,35 +131,93 @@ def verify(folder: Path) -> list[Compared]:
     Raises OutputError if the folder is no export, a file is missing or changed, or a model paints
     something else here.
     """
+    where = f"--verify {folder}"
+    damaged = OutputError(f"{where}: no {RECORD} of `neuralart export` in it, or a damaged one")
     try:
-        record = json.loads((folder / RECORD).read_text())
-        exports = [Compared(**row) for row in record["exports"]]
-        sums = record["sha256"]
-        with np.load(folder / PARITY) as archive:
-            reference = dict(archive)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise OutputError(
-            f"--verify {folder}: no {RECORD} of `neuralart export` in it, or a damaged one"
-        ) from None
+        record = _read_record(folder)
+        exports = [_exported(row, record["sha256"]) for row in record["exports"]]
+        with open(folder / PARITY, "rb") as file:
+            reference = _read_parity(ZipOfArrays(file))
+    except (OSError, *DAMAGE):
+        raise damaged from None
     found = _checksums(folder)
-    for file, checksum in sums.items():
-        if found.get(file) != checksum:
-            problem = "not what was exported" if file in found else "missing"
-            raise OutputError(f"--verify {folder}: {file} is {problem}; export it again")
+    for name, checksum in record["sha256"].items():
+        if found.get(name) != checksum:
+            problem = "not what was exported" if name in found else "missing"
+            raise OutputError(f"{where}: {short(name, 80)} is {problem}; export it again")
     _need_packages([entry.format for entry in exports])
     compared = []
     for entry in exports:
-        prefix = f"{entry.style}/"
-        cases, ours = kept(
-            {k.removeprefix(prefix): v for k, v in reference.items() if k.startswith(prefix)}
-        )
-        theirs = TARGETS[entry.format].run(folder / entry.file, cases)
-        difference = Difference.between([on_grid(painting) for painting in theirs], ours)
-        compared.append(
-            Compared(entry.style, entry.file, entry.format, entry.precision, difference)
-        )
-        _check(compared[-1], f"--verify {folder}", "")
+        try:
+            cases, ours = _cases(reference, entry.style)
+        except DAMAGE:
+            raise damaged from None
+        with _by_library(None, f"{where}: {short(entry.file, 80)} cannot be run"):
+            theirs = TARGETS[entry.format].run(folder / entry.file, cases)
+            on_grids = [on_grid(painting) for painting in theirs]
+        if [painting.shape for painting in on_grids] != [painting.shape for painting in ours]:
+            raise OutputError(f"{where}: {short(entry.file, 80)} paints pictures of another size")
+        compared.append(replace(entry, difference=Difference.between(on_grids, ours)))
+        _check(compared[-1], where, "")
     return compared
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """The record of an export. Raises OSError, or one of `DAMAGE`."""
+    record = parse_json((folder / RECORD).read_bytes())
+    sums = record["sha256"]
+    if not all(isinstance(each, str) for pair in sums.items() for each in pair):
+        raise ValueError("a checksum that is no text")
+    return {"sha256": dict(sums), "exports": list(record["exports"])}
+
+
+def _exported(row: dict[str, Any], sums: dict[str, str]) -> Compared:
+    """A row of the record. Its file is one that has a checksum. Raises one of `DAMAGE`."""
+    style, file, form, precision = (
+        str(row[key]) for key in ("style", "file", "format", "precision")
+    )
+    entry = Compared(style, file, form, precision, Difference(0, 0))
+    if entry.file not in sums or entry.precision not in TARGETS[entry.format].limits:
+        raise ValueError("a file without a checksum, or of an unknown precision")
+    return entry
+
+
+def _read_parity(archive: ZipOfArrays) -> Arrays:
+    """The pictures and paintings of an export. Raises one of `DAMAGE`."""
+    sizes = [int(np.prod(shape, dtype=object)) for shape in archive.shapes.values()]
+    if sum(sizes) > MOST_KEPT:
+        raise ValueError("more pictures than are kept")
+    return {name: archive.array(name) for name in archive.shapes}
+
+
+def _cases(reference: Arrays, style: str) -> tuple[list[Case], list[X]]:
+    """What to compare an export of this name on. Raises one of `DAMAGE`."""
+    prefix = f"{style}/"
+    cases, paintings = kept(
+        {k.removeprefix(prefix): v for k, v in reference.items() if k.startswith(prefix)}
+    )
+    if not cases:
+        raise ValueError("no picture")
+    return cases, paintings
+
+
+@contextmanager
+def _by_library(name: str | None, what: str) -> Iterator[None]:
+    """Make an error of a library one line that begins with ``what``.
+
+    name  the format that is being written, or None where a file of others is read. In writing,
+          only a runtime's own errors are a user's: it has no other for a full disk.
+    """
+    try:
+        yield
+    except (NeuralArtError, MemoryError):
+        raise
+    except Exception as error:
+        kind = type(error)
+        is_runtimes = kind.__name__ == "MXNetError" or kind.__module__.startswith("onnxruntime")
+        if name is not None and not is_runtimes:
+            raise
+        raise OutputError(f"{what}: {short(reason(error), 200)}") from None
 
 
 def _check(entry: Compared, where: str, then: str) -> None:
@@ -181,17 +251,23 @@ def _check_place(folder: Path, overwrite: bool) -> None:
 
     Only an empty folder, or with ``overwrite`` one that holds an export and nothing else, may be.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise OutputError(f"--to {folder}: is a file; name a new folder")
-    found = _files(folder)
-    if not found and not any(folder.iterdir()):
-        return
+    if folder.name in ("", ".."):
+        raise OutputError(f"--to {folder}: has no name of its own; name a new folder")
     try:
-        record = json.loads((folder / RECORD).read_text())
-        ours = {RECORD, *record["sha256"]} >= found
-    except (OSError, ValueError, KeyError, TypeError):
+        if folder.is_symlink():
+            raise OutputError(f"--to {folder}: is a link; name what it leads to, or a new folder")
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise OutputError(f"--to {folder}: is a file; name a new folder")
+        found = _files(folder)
+        if not found and not any(folder.iterdir()):
+            return
+    except OSError as error:
+        raise OutputError(f"--to {folder}: {error.strerror or error}") from None
+    try:
+        ours = {RECORD, *_read_record(folder)["sha256"]} >= found
+    except (OSError, *DAMAGE):
         ours = False
     if not (ours and overwrite):
         hint = "add --overwrite to replace it" if ours else "name a new folder"
@@ -254,24 +330,52 @@ def _folder(
 
 
 @contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """Give a new folder to write into. At the end it replaces ``folder``; an error deletes it."""
-    aside = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        yield aside
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.replace(folder)
-    except OSError as error:
-        raise OutputError(f"--to {folder}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+def _aside(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """Give a new folder to write into. At the end it replaces ``folder``; an error deletes it.
+
+    Keeps other exports from ``folder``. Raises OutputError if one writes it, or has meanwhile.
+    """
+    aside, before = (folder.with_name(f".{folder.name}{end}{PART}") for end in ("", ".old"))
+    make_folder(folder.parent)
+    with locked(folder.with_name(f".{folder.name}.lock"), f"--to {folder}"):
+        _check_place(folder, overwrite)
+        try:
+            # A killed export left it: no other has it while this one holds the lock.
+            _remove(aside)
+            aside.mkdir()
+            with half_written(aside):
+                yield aside
+                _check_place(folder, overwrite)
+                _remove(before)
+                if folder.exists():
+                    folder.replace(before)
+                aside.replace(folder)
+                _remove(before)
+        except OSError as error:
+            raise OutputError(
+                f"--to {folder}: cannot be written: {error.strerror or error}"
+            ) from None
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            if before.exists() and not folder.exists():
+                before.replace(folder)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def _files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    """The files in a folder and below, by their paths in it; links out of it do not count."""
+    root = folder.resolve()
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.resolve().is_relative_to(root)
+    }
 
 
 def _checksums(folder: Path) -> dict[str, str]:

@@ -44,6 +44,10 @@ KEPT_LEVELS = 256
 
 KEPT_POINTS = 15_000
 
+MOST_KEPT = 1_000_000_000
+"""Numbers in all stored pictures and paintings: two pictures of the largest --static have 400
+million."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -121,7 +125,7 @@ def calibration_photos(folder: Path | None) -> list[Image]:
     if folder is None:
         return [read_image(p) for p in sorted(PHOTOS.glob("*.jpg")) if p.name != COMPARED_PHOTO]
     try:
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READABLE)
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in READABLE and p.is_file())
     except OSError as error:
         raise PhotosError(f"--calibrate {folder}: {error.strerror or error}") from None
     photos = []
@@ -196,11 +200,19 @@ def keep(cases: Sequence[Case], paintings: Sequence[X]) -> Arrays:
     return arrays
 
 
+# The kind of numbers and the number of axes of what `keep` makes, by the beginning of the name.
+_FORMS = {"picture": (np.uint8, 3), "mixture": (np.float32, 2), "painting": (np.uint16, 4)}
+
+
 def kept(arrays: Arrays) -> tuple[list[Case], list[X]]:
     """Unpack what `keep` packed: the cases, and their paintings as `on_grid` makes them.
 
-    Raises KeyError if an array is missing.
+    Raises KeyError if an array is missing, ValueError if one has another form.
     """
+    for name, array in arrays.items():
+        kind, axes = next((v for k, v in _FORMS.items() if name.startswith(k)), (None, 0))
+        if array.dtype != kind or array.ndim != axes or not array.size:
+            raise ValueError(f"{name} is no picture")
     numbers = range(sum(name.startswith("painting") for name in arrays))
     cases: list[Case] = []
     for i in numbers:

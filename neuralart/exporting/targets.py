@@ -19,6 +19,7 @@ from neuralart.exporting.parity import (
     extended_photo,
 )
 from neuralart.exporting.subject import Subject, file_names
+from neuralart.loss.features.formats import read_arrays
 from neuralart.options.export import ExportConfig
 from neuralart.pictures.pixels import X
 
@@ -54,13 +55,18 @@ def write_mxnet(subject: Subject, folder: Path, precision: str) -> Path:
 
 
 def run_mxnet(file: Path, cases: Sequence[Case]) -> list[X]:
-    """Load an export as any MXNet program would, and paint."""
+    """Load an export as any MXNet program would, and paint.
+
+    Raises WeightsError if the parameters are damaged: MXNet fills the memory for a wrong bit.
+    """
     from neuralart.engine.door import mx
 
+    params = file.with_name(f"{NAME}-0000.params")
+    read_arrays(params, params.read_bytes())
     names = ["data"] if cases[0].mixture is None else ["data", MIXTURE]
     block = mx.gluon.SymbolBlock.imports(str(file), names)
     # Not given to `imports`, which then warns that it does not know the type of ``data``.
-    block.load_parameters(str(file.with_name(f"{NAME}-0000.params")))
+    block.load_parameters(str(params))
     inputs = [[case.picture, case.mixture][: len(names)] for case in cases]
     return [block(*map(mx.nd.array, each)).asnumpy() for each in inputs]
 

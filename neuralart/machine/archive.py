@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -42,7 +43,7 @@ MOST_BLOB = 64_000_000  # bytes; a blob is a JPEG or PNG of a style image
 
 # What damaged bytes raise in zipfile and numpy; RuntimeError for an encrypted member.
 DAMAGE = (
-    zipfile.BadZipFile, zlib.error, ArithmeticError, EOFError, LookupError, MemoryError,
+    zipfile.BadZipFile, zlib.error, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError,
     NotImplementedError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
 
@@ -128,7 +129,10 @@ def _npy_header(member: Any) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     form: Any = np.lib.format
     if form.read_magic(member) != (1, 0):
         raise ValueError("an array of another version")
-    shape, in_columns, dtype = form.read_array_header_1_0(member)
+    try:
+        shape, in_columns, dtype = form.read_array_header_1_0(member)
+    except tokenize.TokenError:
+        raise ValueError("a header that cannot be read") from None
     if dtype.hasobject or dtype.kind not in "biuf" or not all(n >= 0 for n in shape):
         raise ValueError("not an array of numbers")
     return shape, dtype, in_columns

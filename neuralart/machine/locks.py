@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neuralart.errors import OutputError
+from neuralart.machine import leftovers
 from neuralart.machine.words import short
 
 try:
@@ -29,6 +30,8 @@ def locked(path: Path, what: str) -> Iterator[None]:
     being written, as ``--out runs/wave``. Raises OutputError if ``path`` cannot be written.
     """
     file = _acquire(path, what)
+    if file is not None:
+        leftovers.add(path)
     try:
         yield
     finally:
@@ -37,6 +40,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 path.unlink()
             os.close(file)
+            leftovers.discard(path)
 
 
 def check_unlocked(path: Path, what: str) -> None:

@@ -1,11 +1,42 @@
-"""Delay Ctrl-C and SIGTERM until the current step is done."""
+"""Ctrl-C and SIGTERM: delayed until the current step is done, or obeyed within two seconds.
+
+Python's handlers wait until a call of a library returns, which may take minutes. So a thread ends
+the process if the main thread has not by then.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from neuralart.machine import leftovers
+
+STOPPING = (int(signal.SIGINT), int(signal.SIGTERM))
+
+_GRACE_SECONDS = 1.5
+
+
+class Stop(KeyboardInterrupt):
+    """SIGTERM, raised as Ctrl-C is. ``number`` is the signal's."""
+
+    number = int(signal.SIGTERM)
+
+
+def number_of(error: KeyboardInterrupt) -> int:
+    """The number of the signal that was raised as this exception."""
+    return getattr(error, "number", int(signal.SIGINT))
+
+
+class _Deferral:
+    """How many signals a block of `deferred_signals` still takes in silence. One for the process."""
+
+    left = 0
 
 
 @contextlib.contextmanager
@@ -21,10 +52,54 @@ def deferred_signals() -> Iterator[list[int]]:
         noted.append(number)
         signal.signal(number, before[number])
 
-    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+    for number in STOPPING:
         before[number] = signal.signal(number, note)
+    _Deferral.left = 1
     try:
         yield noted
     finally:
+        _Deferral.left = 0
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def obeyed_signals(last_words: Callable[[], None]) -> Iterator[None]:
+    """In the block, SIGTERM is raised as `Stop`, and neither it nor Ctrl-C waits for a library.
+
+    Where the process has not ended `_GRACE_SECONDS` after a signal, it ends with exit code
+    128 + the signal's number: what is half-written is deleted, and ``last_words`` are said.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGTERM, stop)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader, last_words), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGTERM, before)
+        writer.close()
+
+
+def _watch(reader: socket.socket, last_words: Callable[[], None]) -> None:
+    while True:
+        numbers = reader.recv(1)
+        if not numbers:
+            reader.close()
+            return
+        if numbers[0] not in STOPPING:
+            continue
+        if _Deferral.left:
+            _Deferral.left -= 1
+            continue
+        time.sleep(_GRACE_SECONDS)
+        leftovers.remove_all()
+        with contextlib.suppress(Exception):
+            last_words()
+        os._exit(128 + numbers[0])

@@ -5,6 +5,8 @@ Only this file uses tqdm.
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from neuralart.machine.metrics import Metrics
+from neuralart.machine.words import one_line
 
 # tqdm would start a thread to redraw bars that stand still.
 tqdm.monitor_interval = 0
@@ -68,7 +71,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Write a line to stderr, above the bar."""
         if not self._quiet:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.write(one_line(line), file=sys.stderr)
 
     def rewind(self, done: int, metrics_bytes: int) -> None:
         """Go back to step ``done``, when metrics.jsonl had ``metrics_bytes`` bytes."""
@@ -100,16 +103,30 @@ class PictureBar:
         self._bar.close()
 
 
-def say(line: str | bytes, *, error: bool = False) -> None:
-    """Write a line to stdout or stderr, above any bar."""
+def say(line: str, *, error: bool = False) -> None:
+    """Write a line to stdout or stderr, above any bar. Control characters become escapes."""
     with tqdm.external_write_mode(file=sys.stderr):
         stream = sys.stderr if error else sys.stdout
-        if isinstance(line, bytes):
-            stream.flush()
-            stream.buffer.write(line + b"\n")
-        else:
-            stream.write(line + "\n")
+        stream.write(one_line(line) + "\n")
         stream.flush()
+
+
+def say_path(path: Path) -> None:
+    """Write a path to stdout: its bytes to a program, and what `say` makes of it to a terminal."""
+    if sys.stdout.isatty():
+        say(str(path))
+        return
+    with tqdm.external_write_mode(file=sys.stderr):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.flush()
+
+
+class OneLine(logging.Formatter):
+    """Log messages as `say` writes lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))
 
 
 def counting(total: int, done: int, unit: str, quiet: bool = False) -> Any:
@@ -126,6 +143,7 @@ def counting(total: int, done: int, unit: str, quiet: bool = False) -> Any:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Format rows of cells as lines. The first column is aligned left, the others right."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

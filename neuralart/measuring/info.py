@@ -77,6 +77,13 @@ def describe(word: str, choice: str | None = None, thumbnail: Path | None = None
             raise ModelError(f"{word}: a style file holds no picture of its style image")
         return _describe_style_file(Path(word))
     chain, choice = load_choice(word, choice)
+    try:
+        return _describe_chain(chain, choice, thumbnail)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise ModelError(f"{word}: damaged: the card of a style cannot be read") from None
+
+
+def _describe_chain(chain: StyledChain, choice: str | None, thumbnail: Path | None) -> list[str]:
     styles = chain.styles
     if choice is not None:
         styles = (styles[int(chain.mixture(choice).argmax())],)
@@ -98,10 +105,10 @@ def _describe_style_file(path: Path) -> list[str]:
     header = read_header(path)
     try:
         name, digest, card = str(header["name"]), str(header["chain"]), dict(header["card"])
-    except (KeyError, TypeError, ValueError):
+        facts = {"style": name, "of chain": digest[:CHECKSUM_DIGITS], **_facts(card)}
+        return [*_lines(facts), *_measured(card)]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise ModelError(f"{path}: damaged, or not a style of neuralart") from None
-    facts = {"style": name, "of chain": digest[:CHECKSUM_DIGITS], **_facts(card)}
-    return [*_lines(facts), *_measured(card)]
 
 
 def _write_thumbnail(style: Style, path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +113,7 @@ class PixelOptimisation:
         self.levels = levels(size, config.iterations, self._smallest_px)
         # To keep the photo's colours, only luminance is optimised: photo and style image are gray.
         self.content = self.photo
+        self._lost: OutputError | None = None
         if config.preserve_colors:
             self.content = _gray(self.photo, like=self.photo)
             self.style_image = _gray(self.style_image, like=self.photo)
@@ -121,15 +122,17 @@ class PixelOptimisation:
         """Optimise from coarse to fine, write the picture, and return the last losses.
 
         Raises Interrupted when ``interrupts`` holds a signal; the picture so far is written then.
+        Raises OutputError in the end if a preview or a line of metrics could not be written.
         """
         x = self._start()
         for size, iterations in self.levels:
             log = _IterationLog(f"{size[1]}x{size[0]}", progress)
 
             def report(losses: Losses, x: X, log: _IterationLog = log) -> None:
-                log.add(losses)
-                if self.config.preview and log.iteration % PREVIEW_EVERY == 0:
-                    write_image(self.config.preview, self._picture(x))
+                with self._no_loss():
+                    log.add(losses)
+                    if self.config.preview and log.iteration % PREVIEW_EVERY == 0:
+                        write_image(self.config.preview, self._picture(x))
                 if interrupts:
                     write_image(self.target, self._picture(x))
                     raise Interrupted(
@@ -141,10 +144,21 @@ class PixelOptimisation:
             if x.shape[2:] != size:
                 x = to_x(resize(to_image(x), size))
             x = self._descend(self._perceptual(size), x, iterations, report)
-        for path in (self.target, self.config.preview):
-            if path is not None:
-                write_image(path, self._picture(x))
+        write_image(self.target, self._picture(x))
+        with self._no_loss():
+            if self.config.preview is not None:
+                write_image(self.config.preview, self._picture(x))
+        if self._lost is not None:
+            raise OutputError(f"{self._lost}; the painting is in {self.target}")
         return log.losses
+
+    @contextlib.contextmanager
+    def _no_loss(self) -> Iterator[None]:
+        """Go on after an error of a file that is not the painting, and keep the error."""
+        try:
+            yield
+        except OutputError as error:
+            self._lost = self._lost or error
 
     def _start(self) -> X:
         """The picture at the coarsest size: the photo, or noise."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -18,15 +17,14 @@ import click
 
 from neuralart.chain.specs import generator_from_dict
 from neuralart.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from neuralart.machine.documents import MOST_TOML, parse_toml
+from neuralart.machine.words import short
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GENERATORS = "neuralart.generators"
+
+_LARGEST_INTEGER = 2**31 - 1
 
 
 def options_of(config: type) -> Callable[[F], F]:
@@ -96,11 +94,21 @@ def _type(field: dataclasses.Field[Any], kind: type) -> Any:
     if field.metadata["choices"]:
         return click.Choice(field.metadata["choices"])
     low, high = field.metadata["range"] or (None, None)
-    if kind is int and (low, high) != (None, None):
-        return click.IntRange(low, high)
+    if kind is int:
+        return _WholeRange(low, high)
     if kind is float:
         return _FiniteRange(low, high)
     return click.Path(path_type=Path) if kind is Path else kind
+
+
+class _WholeRange(click.IntRange):
+    """A range of integers that all libraries take."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if abs(number) > _LARGEST_INTEGER:
+            self.fail(f"{short(number)} is over {_LARGEST_INTEGER}.", param, ctx)
+        return number
 
 
 class _FiniteRange(click.FloatRange):
@@ -132,17 +140,19 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
         return
     try:
         with path.open("rb") as file:
-            data = tomllib.load(file)
+            data = parse_toml(file.read(MOST_TOML + 1))
     except OSError as error:
         raise ConfigError(f"--config {path}: cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config {path}: not TOML: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"--config {path}: not TOML: {short(error, 200)}") from None
     assert ctx.command.name
     sections = {ctx.command.name, "generators"}
     for section, table in data.items():
         if section not in sections or not isinstance(table, dict):
             known = ", ".join(f"[{name}]" for name in sorted(sections))
-            raise ConfigError(f"--config {path}: unknown section {section!r}; known are {known}")
+            raise ConfigError(
+                f"--config {path}: unknown section {short(repr(section))}; known are {known}"
+            )
     params = {p.name: p for p in ctx.command.params if p.name and p.name != "config"}
     known_keys = list(params)
     defaults = {}
@@ -150,18 +160,28 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
         if key not in known_keys:
             near = difflib.get_close_matches(key, known_keys, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known_keys)}"
-            raise ConfigError(f"--config {path}: unknown key {key!r}{hint}")
+            raise ConfigError(f"--config {path}: unknown key {short(repr(key))}{hint}")
+        _check_value(path, key, value)
         if getattr(params[key], "multiple", False):
             value = value if isinstance(value, list) else [value]
         elif isinstance(value, list):
             value = ",".join(map(str, value))
-        if isinstance(value, dict):
-            raise ConfigError(f"--config {path}: {key} is a table, not a value")
         defaults[key] = value
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
     ctx.meta[_GENERATORS] = {
         name: generator_from_dict(name, table) for name, table in data.get("generators", {}).items()
     }
+
+
+def _check_value(path: Path, key: str, value: Any) -> None:
+    """Raise ConfigError unless a config's value may stand on a command line, alone or in a list."""
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, (str, int, float)):
+            kinds: dict[type, str] = {dict: "a table", list: "a list in a list"}
+            kind = kinds.get(type(each), "a date or time")
+            raise ConfigError(f"--config {path}: {key} is {kind}, not a value")
+        if isinstance(each, str) and "\0" in each:
+            raise ConfigError(f"--config {path}: {key} holds a NUL character")
 
 
 def generators_of_config() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuralart.errors import EngineError, ImageError, NeuralArtError, OutputError
+from neuralart.machine.crash import reason as reason_of
 from neuralart.machine.terminal import PictureBar
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.jobs import STANDARD, Job, Jobs, file_ids
@@ -60,12 +61,6 @@ class Report:
         minutes, seconds = divmod(self.seconds, 60)
         duration = f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
         return f"{', '.join(parts)} in {duration}"
-
-
-def _reason(error: Exception) -> str:
-    """The line of a message that says what is wrong; engines put their own traceback before it."""
-    lines = [line for line in str(error).splitlines() if line.strip() and line[0] != " "]
-    return next((line for line in lines if not line.startswith("Traceback")), "no reason is given")
 
 
 def check_target(
@@ -171,9 +166,9 @@ class Pipeline:
         Of several, the others are painted, even after an error that nobody foresaw.
         """
         if not isinstance(error, NeuralArtError):
-            reason = f"{type(error).__name__}: {_reason(error)}" if self._many else ""
+            reason = f"{type(error).__name__}: {reason_of(error)}" if self._many else ""
             if isinstance(error, self._stylizer.errors):
-                reason = _reason(error)
+                reason = reason_of(error)
             if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
                 reason = "out of memory; end other programs, or take a smaller --size"
             if reason:

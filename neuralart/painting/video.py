@@ -94,7 +94,10 @@ def stylize_video(
     _check_target(source, target, config.overwrite)
     with _open(source) as video:
         stylizer = Stylizer(config)
-        with deferred_signals() as interrupts, written_aside(target) as file:
+        with (
+            deferred_signals() as interrupts,
+            written_aside(target, overwrite=config.overwrite) as file,
+        ):
             count = _Painting(video, stylizer, file, target, note).run(interrupts)
             if not count and interrupts:
                 raise Interrupted("stopped before the first frame was painted", interrupts[0])

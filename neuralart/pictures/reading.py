@@ -31,6 +31,9 @@ _FORMATS = (*sorted({*WRITABLE.values()} - {"TIFF"}), "DIB", "GIF", "SUN", "TGA"
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
+# Every 8x8 block has a bit at least (ITU-T T.81, F.1.2). libjpeg decodes what is missing as gray.
+_JPEG_PIXELS_IN_BYTE = 512
+
 Pillow.MAX_IMAGE_PIXELS = None  # `PictureFile` has a limit of its own, which the user can raise
 
 warnings.filterwarnings("ignore", module="PIL")  # it warns of damaged EXIF, which is left out
@@ -144,6 +147,13 @@ class _PillowHeader:
         info = self._pillow.info
         self.format = self._pillow.format or ""
         self.size = self._pillow.height, self._pillow.width
+        if self.format in ("JPEG", "MPO"):
+            height, width = self.size
+            if height * width > _JPEG_PIXELS_IN_BYTE * file.seek(0, io.SEEK_END):
+                raise ImageError(
+                    f"damaged, or cut short: it says to be {width}x{height}, "
+                    "and is too short for that"
+                )
         exif: bytes = info.get("exif", b"")
         if self.format == "PNG" and not exif:
             exif = _exif_of_png(file, info)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 from helpers import LITTLE, lively, noise_x
 from kinds import KINDS, LAST, PLAIN, conv, deconv
 
+from neuralart.chain import specs
 from neuralart.chain.graph import Norms, compose, generator
 from neuralart.chain.params import array_shapes, initial_params, is_row
 from neuralart.chain.specs import Generator, generator_from_dict, prefix
 from neuralart.engine.door import mx
+from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.pixels import PIXEL_MEAN
 
@@ -143,3 +146,62 @@ def test_initial_values_come_in_the_order_of_the_graph(kind: str) -> None:
     found = [(k, v.shape[1:] if is_row(k) else v.shape) for k, v in params.items()]
     assert found == [(name, shape) for name, shape in want if name != "x"]
     assert all(array.dtype == np.float32 for array in params.values())
+
+
+def random_table(rng: np.random.Generator) -> dict[str, object]:
+    """Layers as a user may try them: most odd, some of which fit."""
+    layers: list[dict[str, object]] = []
+    strides = []
+    for number in range(int(rng.integers(1, 4))):
+        stride = int(rng.choice([1, 1, 2, 2, 3]))
+        more: dict[str, object] = {"stride": stride, "name": f"l{number}"}
+        if rng.random() < 0.3:
+            more["pad"] = int(rng.integers(0, 4))
+        if rng.random() < 0.2:
+            more["dilate"] = 2
+        if rng.random() < 0.2:
+            more["blur"] = True
+        if number and stride == 1 and rng.random() < 0.4:
+            more["add"] = f"l{int(rng.integers(number))}"
+        layers.append(conv(4, int(rng.integers(1, 7)), **more))
+        strides += [stride] if stride > 1 else []
+    for stride in reversed(strides):
+        more = {"stride": stride, "crop": int(rng.integers(0, 3))}
+        if rng.random() < 0.4:
+            more["pad"] = int(rng.integers(0, 3))
+        layers.append(deconv(4, int(rng.integers(stride, stride + 5)), **more))
+    layers.append({**LAST, "kernel": int(rng.choice([1, 2, 3, 3, 3, 4]))})
+    return {"layers": layers}
+
+
+def test_a_specification_that_is_accepted_fits_the_engine_and_no_other_does() -> None:
+    rng = np.random.default_rng(5)
+    counts = {True: 0, False: 0}
+    for _ in range(500):
+        table = random_table(rng)
+        try:
+            accepted, spec = True, generator_from_dict("odd", table)
+        except ConfigError as error:
+            if "pixels" not in str(error):
+                continue
+            accepted, spec = False, unchecked(table)
+        sizes = [spec.multiple * math.ceil(32 / spec.multiple) + spec.multiple * k for k in (0, 1)]
+        fits = all(makes_the_same_size(spec, edge) for edge in sizes)
+        assert fits == accepted, table
+        counts[fits] += 1
+    assert min(counts.values()) > 50
+
+
+def unchecked(table: dict[str, object]) -> Generator:
+    """The specification without the check of sizes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(specs, "_check_sizes", lambda where, spec: None)
+        return generator_from_dict("odd", table)
+
+
+def makes_the_same_size(spec: Generator, edge: int) -> bool:
+    symbol = generator(mx.sym.Variable("x"), spec, "g0_")
+    try:
+        return symbol.infer_shape(x=(1, 3, edge, edge))[1] == [(1, 3, edge, edge)]
+    except mx.MXNetError:
+        return False

@@ -99,6 +99,18 @@ def test_every_config_is_one(path: Path) -> None:
         ({"layers": [conv(stride=2), {**LAST, "kernel": 5, "resize": 3}]}, "resize = 3"),
         ({"layers": [conv(stride=2), {**LAST, "resize": 2}]}, "kernel 1, 5 or 9"),
         ({"layers": [conv(), {**LAST, "kernel": 5, "resize": 2}]}, "resize 2 makes it larger"),
+        ({"layers": [conv(10**9), LAST]}, "channels = 1000000000 is more than 4096"),
+        ({"layers": [conv(channels=10**6000), LAST]}, "channels = a int is more than 4096"),
+        ({"layers": [conv(4096, kernel=99), LAST]}, "over 100,000,000"),
+        ({"layers": [conv()] * 2000 + [LAST]}, "2,001 layers"),
+        ({"layers": [conv(stride=64), conv(stride=64), LAST]}, "over 256 times smaller"),
+        ({"layers": [conv(name="a/../b"), LAST]}, "name = 'a/../b'"),
+        ({"layers": [conv(name="a\n"), LAST]}, r"name = 'a\\n'"),
+        ({"layers": [conv(kernel=4), LAST]}, "31 of 32 pixels.*an odd kernel in layer 0"),
+        ({"layers": [conv(), {**LAST, "kernel": 2}]}, "31 of 32.*an odd kernel in layer 1"),
+        ({"layers": [conv(kernel=99, pad=0), LAST]}, "layer 0: makes 0 of 32 pixels"),
+        ({"layers": [conv(pad=0), LAST]}, "makes 30 of 32 pixels"),
+        ({"layers": [conv(name="a"), conv(kernel=5, pad=1, add="a"), LAST]}, "30 pixels an edge"),
     ],
 )
 def test_a_wrong_specification_is_explained(table: dict[str, Any], words: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
+from helpers import files_below
 
 from neuralart.errors import OutputError
-from neuralart.machine.files import check_place, write_aside, written_aside
+from neuralart.machine import files
+from neuralart.machine.files import check_place, write_aside, written_aside, written_together
 
 
 def test_a_failure_keeps_the_earlier_file(tmp_path: Path) -> None:
@@ -100,3 +103,74 @@ def test_a_place_is_checked_before_the_work(
     else:
         check_place(tmp_path / path, **options)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755, 0o444])
+def test_the_permissions_of_what_is_replaced_stay(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    write_aside(path, b"new")
+    assert path.read_bytes() == b"new" and stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_no_link_is_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link in the file's place is replaced; one planted under the name aside is refused."""
+    other, path = tmp_path / "other", tmp_path / "a.txt"
+    other.write_bytes(b"mine")
+    path.symlink_to("other")
+    write_aside(path, b"new")
+    assert not path.is_symlink() and other.read_bytes() == b"mine"
+    monkeypatch.setattr(files.secrets, "token_hex", lambda size: "0")
+    (tmp_path / ".0.part").symlink_to("other")
+    with pytest.raises(OutputError, match=r"a\.txt: cannot be written: File exists"):
+        write_aside(path, b"newer")
+    assert other.read_bytes() == b"mine" and path.read_bytes() == b"new"
+
+
+def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for path in (one, two):
+        path.write_bytes(b"old")
+
+    def write(*, overwrite: bool = True, fails: bool = False) -> None:
+        with written_together(overwrite=overwrite) as together:
+            for path in (one, two):
+                together.open(path).write(b"new " + path.name.encode())
+            if fails:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write(fails=True)
+    with pytest.raises(OutputError, match="one: appeared"):
+        write(overwrite=False)
+    one.unlink()
+    with pytest.raises(OutputError, match="two: appeared"):
+        write(overwrite=False)
+    assert files_below(tmp_path) == ["two"] and two.read_bytes() == b"old"
+    write()
+    assert (one.read_bytes(), two.read_bytes()) == (b"new one", b"new two")
+    for path in (one, two):
+        path.unlink()
+    write(overwrite=False)
+    assert files_below(tmp_path) == ["one", "two"]
+
+
+def test_a_kill_between_two_renamings_leaves_no_old_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("data", "index"):
+        (tmp_path / name).write_bytes(b"old")
+    replaced: list[Path] = []
+
+    def killed(path: Path, target: Path) -> None:
+        replaced.append(target)
+        if len(replaced) == 2:
+            raise SystemExit
+        os.replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(SystemExit), written_together() as together:
+        together.open(tmp_path / "data").write(b"new")
+        together.open(tmp_path / "index").write(b"new")
+    assert files_below(tmp_path) == ["data"] and (tmp_path / "data").read_bytes() == b"new"

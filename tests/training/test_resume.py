@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import run_cli
+from helpers import fails, files_below, run_cli
 
 from neuralart.chain.model import load_model
 
@@ -102,3 +104,78 @@ def test_a_finished_run_may_be_resumed(train_arguments: list[object], straight: 
     assert run_cli(*train_arguments, *MORE, "--out", straight, "--resume").exit_code == 0
     for name, array in load_model(straight).params.items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("cut", ["shorter", "zeros", "gone"])
+def test_metrics_that_a_power_cut_shortened(
+    train_arguments: list[object], tmp_path: Path, cut: str
+) -> None:
+    """What is whole stays, nothing of zeros comes between, and checkpoints have the true length."""
+    out = tmp_path / "run"
+    words = [*train_arguments, *MORE, "--out", out]
+    path, metrics = out / "checkpoints" / "2-00000005.zip", out / "metrics.jsonl"
+    stop_when(words, path.exists, signal.SIGKILL).communicate()
+    lines = metrics.read_bytes().splitlines(keepends=True)
+    whole = lines[0]
+    if cut == "shorter":
+        metrics.write_bytes(whole + lines[1][:20])
+    elif cut == "zeros":
+        metrics.write_bytes(whole + bytes(len(lines[1])))
+    else:
+        whole = b""
+        metrics.unlink()
+    result = run_cli(*words, "--resume")
+    assert result.exit_code == 0, result.output
+    found = metrics.read_bytes()
+    assert found.startswith(whole) and found.endswith(b"}\n") and b"\0" not in found
+    steps = [(row["phase"], row["step"]) for row in map(json.loads, found.splitlines())]
+    assert len(set(steps)) == len(steps) and steps[-1] == ("joint", 10)
+    assert run_cli(*words, "--resume").exit_code == 0
+    assert metrics.read_bytes() == found
+
+
+def test_two_kills_before_a_checkpoint_leave_no_zeros(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = [*train_arguments, "--steps", 60, "--save-every", 1000, "--out", out]
+    metrics = out / "metrics.jsonl"
+
+    def has_lines() -> bool:
+        return metrics.exists() and metrics.stat().st_size > 600
+
+    for _ in range(2):
+        stop_when([*words, "--resume"], has_lines, signal.SIGKILL).communicate()
+    assert run_cli(*words, "--resume").exit_code == 0
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [*range(10, 61, 10)] * 2
+
+
+def test_what_lies_in_the_way_of_a_run_is_a_line(
+    train_arguments: list[object], straight: Path, tmp_path: Path
+) -> None:
+    """A link, or a file in the place of a folder, or a folder in the place of a file."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("checkpoints", "samples", "metrics.jsonl"):
+        out = tmp_path / "run"
+        shutil.copytree(straight, out)
+        (out / name).rename(outside / name)
+        before = files_below(outside)
+        (out / name).symlink_to(outside / name)
+        words = [*train_arguments, *MORE, "--out", out]
+        fails(run_cli(*words, "--resume"), 1, f"{name}: is a link")
+        assert run_cli(*words, "--overwrite").exit_code == 0
+        assert files_below(outside) == before
+        shutil.rmtree(out)
+    for name in ("checkpoints", "samples", "metrics.jsonl", "model.neuralart"):
+        shutil.copytree(straight, out)
+        shutil.rmtree(out / "checkpoints")
+        if name == "metrics.jsonl" or "model" in name:
+            (out / name).unlink()
+            (out / name).mkdir()
+        else:
+            shutil.rmtree(out / name, ignore_errors=True)
+            (out / name).write_text("a file")
+        fails(run_cli(*words, "--resume"), 1, "cannot be written")
+        shutil.rmtree(out)

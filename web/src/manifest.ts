@@ -4,6 +4,7 @@
 export interface Model {
   /** Address of the file: a name in models.json, absolute once read. */
   file: string;
+  /** The file's checksum, 64 hexadecimal digits. A file of another is not used. */
   sha256: string;
   stages: number;
   /** Channels of all norms together. The statistics are a mean and a variance for each. */
@@ -40,6 +41,8 @@ const FORMAT = 2;
 
 const MODELS = "models/";
 
+const SHA256 = /^[0-9a-f]{64}$/;
+
 const NUMBERS = [
   "stages",
   "statistics",
@@ -53,10 +56,20 @@ const NUMBERS = [
 function missingIn(row: ModelRow): string | undefined {
   const wrong = NUMBERS.find((key) => !(row[key] >= 0));
   if (wrong) return wrong;
-  if (typeof row.file !== "string" || typeof row.sha256 !== "string") return "its file";
+  if (typeof row.file !== "string") return "its file";
+  if (typeof row.sha256 !== "string" || !SHA256.test(row.sha256)) return "its checksum";
   const named = (style: StyleRow) =>
-    [style?.name, style?.title].every((x) => typeof x === "string");
+    [style?.name, style?.title, style?.thumbnail].every((x) => typeof x === "string");
   return Array.isArray(row.styles) && row.styles.every(named) ? undefined : "its styles";
+}
+
+/** The address of a file in the folder of models. Throws Error if it is somewhere else. */
+function addressOf(file: string, folder: URL): URL {
+  const address = new URL(file, folder);
+  if (!address.href.startsWith(folder.href)) {
+    throw new Error(`models.json: “${file}” is not in the folder of models; export it again.`);
+  }
+  return address;
 }
 
 /**
@@ -76,10 +89,10 @@ export function parseManifest(data: unknown, page: string): Style[] {
       throw new Error(`models.json: “${row.file}” lacks ${missing}; export it again.`);
     }
     // With the checksum, a new model has a new address, and caches never serve an old one.
-    const file = new URL(`${row.file}?v=${row.sha256.slice(0, 12)}`, folder).href;
+    const file = addressOf(`${row.file}?v=${row.sha256.slice(0, 12)}`, folder).href;
     const model: Model = { ...row, file, styles: row.styles.length };
     return row.styles.map((style, index) => {
-      const thumbnail = style.thumbnail && new URL(style.thumbnail, folder).href;
+      const thumbnail = style.thumbnail && addressOf(style.thumbnail, folder).href;
       return { ...style, thumbnail, model, index };
     });
   });

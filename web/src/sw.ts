@@ -2,12 +2,14 @@
  * The service worker; the build writes it as sw.js.
  *
  * It keeps the page, the runtime and the models, so that the page opens without network. It also
- * adds headers to every answer: without them a browser shares no memory between threads, and few
- * static servers send them.
+ * adds headers to every answer, since few static servers send them: without them a browser shares no
+ * memory between threads, and workers may load from anywhere.
  */
 
 /** The page's files, set by the build (vite.config.ts). Their names change with their content. */
 declare const FILES: string[];
+/** What the page and its workers may load, set by the build (policy.ts). */
+declare const POLICY: string;
 
 const scope = self as unknown as ServiceWorkerGlobalScope;
 
@@ -18,7 +20,9 @@ const PAGE = `${PREFIX}${FILES.join(" ")}`;
 /** The cache of runtime and models, whose addresses change with their content. */
 const THINGS = `${PREFIX}things`;
 
-const ISOLATION = {
+/** Workers have no other policy than that of their own file's headers. */
+const ADDED = {
+  "Content-Security-Policy": POLICY,
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "cross-origin",
@@ -27,7 +31,7 @@ const ISOLATION = {
 function isolated(answer: Response): Response {
   if (answer.type === "opaque" || answer.type === "error") return answer;
   const headers = new Headers(answer.headers);
-  for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
+  for (const [name, value] of Object.entries(ADDED)) headers.set(name, value);
   const { status, statusText } = answer;
   return new Response(answer.body, { status, statusText, headers });
 }

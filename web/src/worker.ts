@@ -1,6 +1,7 @@
 /** The worker that paints: it measures the statistics of a picture, then paints it in tiles. */
 
 import type * as Ort from "onnxruntime-web";
+import { checksum } from "./checksum";
 import type { Model } from "./manifest";
 import { cut, fromPlanes, grown, shrink, sizeWithin, toPlanes } from "./pixels";
 import type { Answer, Budget, Failure, PaintRequest, Picture, Provider } from "./protocol";
@@ -37,15 +38,31 @@ function failureOf(error: unknown, provider: Provider): Failure {
   return provider === "webgpu" ? "gpu" : "model";
 }
 
-async function fetchModel({ file }: Model): Promise<Uint8Array> {
+async function fetchFile(address: string, cache: RequestCache): Promise<Uint8Array> {
   let answer: Response;
   try {
-    answer = await fetch(file);
+    answer = await fetch(address, { cache });
   } catch (error) {
     throw new Failed("offline", error);
   }
   if (!answer.ok) throw new Failed("model", `${answer.status} ${answer.statusText}`);
   return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** Fetches a model and checks its sum. What a cache has damaged is fetched again, once. */
+async function fetchModel({ file, sha256 }: Model): Promise<Uint8Array> {
+  let data = await fetchFile(file, "default");
+  if (checksum(data) === sha256) return data;
+  await forget(file);
+  data = await fetchFile(file, "reload");
+  if (checksum(data) !== sha256) throw new Failed("model", "its checksum is another one");
+  return data;
+}
+
+/** Removes an address from the caches of the service worker, where there are any. */
+async function forget(address: string): Promise<void> {
+  if (!("caches" in self)) return;
+  for (const name of await caches.keys()) await (await caches.open(name)).delete(address);
 }
 
 async function sessionFor(request: PaintRequest): Promise<[typeof Ort, Ort.InferenceSession]> {

@@ -12,23 +12,35 @@ Whole chunks stay when packing is stopped, so that the same command goes on.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import multiprocessing
-import os
 import shutil
 import signal
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from neuralart.errors import ImageError, Interrupted, OutputError, PhotosError
-from neuralart.machine.files import PART, check_place, write_aside
+from neuralart.machine.documents import parse_json
+from neuralart.machine.files import (
+    check_place,
+    make_folder,
+    write_aside,
+    written_aside,
+    written_together,
+)
+from neuralart.machine.locks import locked
 from neuralart.machine.processor import available_cores
+from neuralart.machine.signals import number_of
 from neuralart.machine.terminal import counting
+from neuralart.machine.words import one_line
 from neuralart.pictures.editing import resize_shorter_edge
+from neuralart.pictures.photos.records import record
 from neuralart.pictures.photos.sources import RECORDS, Folder
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import encode_image
@@ -54,30 +66,32 @@ def pack(
     processes  that pack; None for one on each core
 
     Raises PhotosError for a folder without a readable photo, OutputError if ``out`` must not or
-    cannot be written, Interrupted on Ctrl-C; the chunks packed so far then stay beside ``out``.
+    cannot be written or another process packs into it, Interrupted on Ctrl-C; the chunks packed so
+    far then stay beside ``out``.
     """
     if out.suffix != RECORDS:
         raise OutputError(f"{out}: a file of records ends in {RECORDS}")
     check_place(out, overwrite, make_folders=True)
     folder = Folder(photos, option="")
+    make_folder(out.parent)
     parts = out.with_name(f".{out.name}.parts")
+    skipped = dict(folder.skipped)
     try:
-        _start(parts, {"photos": folder.digest, "edge": edge, "quality": quality})
-        _pack_chunks(folder, parts, edge, quality, processes)
-        chunks = [json.loads(path.read_text()) for path in sorted(parts.glob("chunk-*.json"))]
-        skipped = dict(folder.skipped)
-        for chunk in chunks:
-            skipped |= chunk["skipped"]
-        count = sum(len(chunk["keys"]) for chunk in chunks)
-        if not count:
-            shutil.rmtree(parts)
-            name, why = next(iter(skipped.items()))
-            raise PhotosError(f"{photos}: none of its files can be packed; {name}: {why}")
-        _join(out, parts, chunks)
-    except KeyboardInterrupt:
+        with locked(out.with_name(f".{out.name}.lock"), str(out)):
+            _start(parts, {"photos": folder.digest, "edge": edge, "quality": quality})
+            chunks = _pack_chunks(folder, parts, edge, quality, processes)
+            for chunk in chunks:
+                skipped |= chunk.skipped
+            count = sum(len(chunk.keys) for chunk in chunks)
+            if not count:
+                shutil.rmtree(parts)
+                name, why = next(iter(skipped.items()))
+                raise PhotosError(f"{photos}: none of its files can be packed; {name}: {why}")
+            _join(out, parts, chunks, overwrite)
+    except KeyboardInterrupt as error:
         raise Interrupted(
             f"stopped; what is packed so far is in {parts}, and the same command goes on",
-            signal.SIGINT,
+            number_of(error),
         ) from None
     except BrokenProcessPool:
         raise OutputError(
@@ -92,25 +106,63 @@ def pack(
 def _start(parts: Path, inputs: dict[str, Any]) -> None:
     """Make the folder of chunks; remove chunks of other photos or options."""
     file = parts / "plan.json"
-    if not file.exists() or json.loads(file.read_text()) != inputs:
+    if parts.is_symlink():
+        parts.unlink()
+    try:
+        plan = parse_json(file.read_bytes())
+    except (OSError, ValueError):
+        plan = None
+    if plan != inputs:
         shutil.rmtree(parts, ignore_errors=True)
-        parts.mkdir(parents=True)
+        parts.mkdir()
         write_aside(file, json.dumps(inputs).encode())
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk of records, as its JSON file has it.
+
+    size     of its records in bytes
+    keys     of the photos that it has
+    offsets  of their records in the chunk
+    names    of their files
+    skipped  the other files, and why
+    """
+
+    size: int
+    keys: list[int]
+    offsets: list[int]
+    names: list[str]
+    skipped: dict[str, str]
+
+
+def _whole_chunk(path: Path) -> Chunk | None:
+    """The chunk of a JSON file; None if it is missing or damaged, and has to be packed again."""
+    try:
+        chunk = Chunk(**parse_json(path.read_bytes()))
+        is_whole = (
+            path.with_suffix(RECORDS).stat().st_size == chunk.size
+            and len(chunk.keys) == len(chunk.offsets) == len(chunk.names)
+            and all(isinstance(n, int) for n in (*chunk.keys, *chunk.offsets))
+            and all(isinstance(s, str) for s in (*chunk.names, *chunk.skipped.values()))
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return chunk if is_whole else None
 
 
 def _pack_chunks(
     folder: Folder, parts: Path, edge: int, quality: int, processes: int | None
-) -> None:
-    """Pack the chunks that are missing, several at a time."""
+) -> list[Chunk]:
+    """Pack the chunks that are missing, several at a time, and return all."""
     starts = range(0, len(folder), CHUNK)
-    missing = [start for start in starts if not _chunk(parts, start).exists()]
+    missing = [start for start in starts if _whole_chunk(_chunk(parts, start)) is None]
     done = len(folder) - sum(len(folder.files[start : start + CHUNK]) for start in missing)
     pool = ProcessPoolExecutor(
         min(processes or available_cores(), max(1, len(missing))),
-        # Not fork: a forked process lacks the threads of MXNet and OpenCV.
+        # Not fork: a forked process lacks the threads of libraries.
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        initializer=_follow_parent,
     )
     with pool, counting(len(folder), done, "photo") as bar:
         futures = [
@@ -126,6 +178,20 @@ def _pack_chunks(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    chunks = [_whole_chunk(_chunk(parts, start)) for start in starts]
+    if None in chunks:
+        raise OutputError(f"{parts}: was changed by another process; pack the photos again")
+    return [chunk for chunk in chunks if chunk is not None]
+
+
+_PR_SET_PDEATHSIG = 1  # Linux, include/uapi/linux/prctl.h
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it is killed: a pool's process would wait for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _chunk(parts: Path, start: int) -> Path:
@@ -140,55 +206,42 @@ def pack_chunk(
 
     The chunk's JSON is written last: where it is, the records are whole.
     """
-    from neuralart.engine.door import mx
-
     skipped: dict[str, str] = {}
-    names: dict[int, str] = {}
-    records = mx.recordio.MXIndexedRecordIO(
-        str(chunk.with_suffix(".idx")), str(chunk.with_suffix(RECORDS)), "w"
-    )
-    for key, name in enumerate(files, start):
-        try:
-            image = read_image(folder / name, with_notes=False)
-        except ImageError as error:
-            skipped[name] = str(error).removeprefix(f"{folder / name}: ")
-            continue
-        if min(image.shape[:2]) > edge_px:
-            image = resize_shorter_edge(image, edge_px)
-        header = mx.recordio.IRHeader(0, 0.0, key, 0)
-        records.write_idx(key, mx.recordio.pack(header, encode_image(image, ".jpg", quality)))
-        names[key] = name
-    records.close()
-    content = {
-        "keys": list(names),
-        "offsets": [records.idx[key] for key in names],
-        "names": list(names.values()),
-        "skipped": skipped,
-    }
-    write_aside(chunk, json.dumps(content).encode())
+    keys: list[int] = []
+    offsets: list[int] = []
+    names: list[str] = []
+    with written_aside(chunk.with_suffix(RECORDS)) as file:
+        for key, name in enumerate(files, start):
+            try:
+                image = read_image(folder / name, with_notes=False)
+            except ImageError as error:
+                skipped[name] = str(error).removeprefix(f"{folder / name}: ")
+                continue
+            if min(image.shape[:2]) > edge_px:
+                image = resize_shorter_edge(image, edge_px)
+            keys.append(key)
+            offsets.append(file.tell())
+            names.append(name)
+            file.write(record(key, encode_image(image, ".jpg", quality)))
+        size = file.tell()
+    content = Chunk(size, keys, offsets, names, skipped)
+    write_aside(chunk, json.dumps(asdict(content)).encode())
     return len(files)
 
 
-def _join(out: Path, parts: Path, chunks: Sequence[dict[str, Any]]) -> None:
-    """Join the chunks to one file with its index and list, then delete them."""
-    whole = out.with_name(f".{out.name}.{os.getpid()}{PART}")
-    index, names = [], []
-    try:
-        with whole.open("wb") as file:
-            for path, chunk in zip(sorted(parts.glob(f"chunk-*{RECORDS}")), chunks, strict=True):
-                begin = file.tell()
-                with path.open("rb") as records:
-                    shutil.copyfileobj(records, file, 1 << 20)
-                for key, offset, name in zip(
-                    chunk["keys"], chunk["offsets"], chunk["names"], strict=True
-                ):
-                    index.append(f"{key}\t{begin + offset}\n")
-                    names.append(f"{key}\t0\t{name}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        write_aside(out.with_suffix(".idx"), "".join(index).encode())
-        write_aside(out.with_suffix(".lst"), "".join(names).encode())
-        whole.replace(out)
-    finally:
-        whole.unlink(missing_ok=True)
+def _join(out: Path, parts: Path, chunks: Sequence[Chunk], overwrite: bool) -> None:
+    """Join the chunks to one file with its list and index, then delete them."""
+    index, rows = [], []
+    with written_together(overwrite=overwrite) as together:
+        file = together.open(out)
+        starts = sorted(parts.glob(f"chunk-*{RECORDS}"))
+        for path, chunk in zip(starts, chunks, strict=True):
+            begin = file.tell()
+            with path.open("rb") as records:
+                shutil.copyfileobj(records, file, 1 << 20)
+            for key, offset, name in zip(chunk.keys, chunk.offsets, chunk.names, strict=True):
+                index.append(f"{key}\t{begin + offset}\n")
+                rows.append(f"{key}\t0\t{one_line(name)}\n")
+        together.open(out.with_suffix(".lst")).write("".join(rows).encode())
+        together.open(out.with_suffix(".idx")).write("".join(index).encode())
     shutil.rmtree(parts)

@@ -1,21 +1,20 @@
 """Sources of photos: a folder, or a RecordIO file that `neuralart pack` or MXNet's im2rec made.
 
 A source numbers its pictures from 0. It opens one when it is asked for, and holds only their names
-in memory. Only `Records` needs MXNet.
+in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import struct
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from neuralart.errors import ImageError, PhotosError
 from neuralart.pictures.formats import READABLE
+from neuralart.pictures.photos.records import RecordFile
 from neuralart.pictures.pixels import Image
 from neuralart.pictures.reading import decode_image, read_image
 
@@ -53,14 +52,14 @@ class Folder:
         """``option`` stands before the path in messages."""
         self.path = path
         self.skipped: dict[str, str] = {}
-        if not path.is_dir():
-            what = "is not a folder" if path.exists() else "no such folder"
+        if not os.path.isdir(path):
+            what = "is not a folder" if os.path.exists(path) else "no such folder"
             raise PhotosError(f"{option}{path}: {what}; name a folder of photos")
         self.files = self._list_files()
         if not self.files:
             raise PhotosError(f"{option}{path}: holds no pictures; name a folder of photos")
         rows = (f"{file} {os.stat(path / file).st_size}" for file in self.files)
-        self.digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        self.digest = hashlib.sha256(os.fsencode("\n".join(rows))).hexdigest()
 
     def _list_files(self) -> Sequence[str]:
         files = []
@@ -68,10 +67,14 @@ class Folder:
             relative = path.relative_to(self.path)
             if path.is_dir() or any(part.startswith(".") for part in relative.parts):
                 continue
-            if path.suffix.lower() in READABLE:
-                files.append(relative.as_posix())
-            else:
+            if path.suffix.lower() not in READABLE:
                 self.skipped[relative.as_posix()] = "no picture's suffix"
+            elif not path.is_file():
+                # Reading a pipe or a device may wait for ever.
+                why = "a pipe or a device" if path.exists() else "a link to nothing"
+                self.skipped[relative.as_posix()] = why
+            else:
+                files.append(relative.as_posix())
         return files
 
     def __len__(self) -> int:
@@ -92,56 +95,44 @@ class Records:
     """The pictures in a RecordIO file, found by the index beside it, the file NAME.idx."""
 
     def __init__(self, path: Path) -> None:
-        from neuralart.engine.door import mx
-
-        self._mx = mx
         self.path = path
         self.skipped: dict[str, str] = {}
         index = path.with_suffix(".idx")
         for file, hint in ((path, "name a file of records"), (index, "pack the photos again")):
-            if not file.is_file():
+            if not os.path.isfile(file):
                 raise PhotosError(f"--data {path}: there is no {file.name}; {hint}")
         try:
-            self._reader = self._mx.recordio.MXIndexedRecordIO(str(index), str(path), "r")
-        except (ValueError, IndexError):
+            self._file = RecordFile(path, index)
+        except OSError as error:
+            raise PhotosError(f"--data {path}: cannot be read: {error.strerror or error}") from None
+        except ValueError:
             raise PhotosError(
                 f"--data {path}: {index.name} is no index of records; pack the photos again"
             ) from None
-        self._lock = threading.Lock()
-        if not self._reader.keys:
+        if not self._file.keys:
             raise PhotosError(f"--data {path}: holds no pictures; pack a folder of photos")
-        rows = f"{path.stat().st_size} {index.read_text()}"
+        rows = f"{self._file.size} {self._file.index}"
         self.digest = hashlib.sha256(rows.encode()).hexdigest()
-        last = max(self._reader.idx, key=self._reader.idx.__getitem__)
-        if self._record(last) is None:
+        if self._file.read(self._file.last) is None:
             raise PhotosError(
                 f"--data {path}: shorter than its index says, or damaged at its end; "
                 "pack the photos again"
             )
 
     def __len__(self) -> int:
-        return len(self._reader.keys)
+        return len(self._file.keys)
 
     def name(self, number: int) -> str:
-        return f"record {self._reader.keys[number]}"
+        return f"record {self._file.keys[number]}"
 
     def read(self, number: int) -> Image:
-        data = self._record(self._reader.keys[number])
+        try:
+            data = self._file.read(self._file.keys[number])
+        except OSError as error:
+            raise ImageError(f"cannot be read: {error.strerror or error}") from None
         if data is None:
             raise ImageError("the record is damaged or cut short")
         try:
             return decode_image(data, "")
         except ImageError as error:
             raise ImageError(str(error).removeprefix(": ")) from None
-
-    def _record(self, key: int) -> bytes | None:
-        """The packed picture file of a key; None if its record is damaged."""
-        with self._lock:
-            try:
-                record = self._reader.read_idx(key)
-            except self._mx.MXNetError:
-                return None
-        try:
-            return bytes(self._mx.recordio.unpack(record)[1]) if record else None
-        except struct.error:
-            return None

@@ -26,6 +26,7 @@ from neuralart.errors import ImageError, PhotosError
 from neuralart.machine.files import write_aside
 from neuralart.machine.processor import available_cores
 from neuralart.machine.seeds import Purpose, random_numbers
+from neuralart.machine.words import one_line
 from neuralart.pictures.editing import centre_crop, resize_shorter_edge
 from neuralart.pictures.photos.sources import open_source
 from neuralart.pictures.pixels import Image, X, to_x
@@ -142,8 +143,12 @@ class Photos:
             self._write_skipped(path)
 
     def _write_skipped(self, path: Path) -> None:
-        rows = set(path.read_text().splitlines()) if path.exists() else set()
+        try:
+            rows = set(path.read_text(errors="backslashreplace").splitlines())
+        except OSError:  # there is none yet
+            rows = set()
         rows |= {f"{name}: {why}" for name, why in self.skipped.items()}
+        rows = {one_line(row) for row in rows}
         if rows:
             write_aside(path, ("\n".join(sorted(rows)) + "\n").encode())
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ from helpers import fails, run_cli
 from neuralart.engine.door import mx
 from neuralart.errors import PhotosError
 from neuralart.pictures.photos import pack as packing
+from neuralart.pictures.photos.records import MAGIC, RecordFile, picture_of, record
 from neuralart.pictures.photos.stream import Photos
 from neuralart.pictures.reading import decode_image
 
@@ -146,6 +149,35 @@ def test_a_damaged_or_incomplete_file_of_records_is_refused(packed: Path, tmp_pa
     refused("no photos.rec")
 
 
+def by_mxnet(path: Path, pictures: list[bytes]) -> None:
+    writer = mx.recordio.MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "w")
+    for key, picture in enumerate(pictures):
+        writer.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, key, 0), picture))
+    writer.close()
+
+
+def test_records_are_mxnets_bytes(tmp_path: Path) -> None:
+    """Also where a picture holds the magic number: at each offset, several times, at the ends."""
+    pictures = [b"a", b"ab", b"abc", b"abcd"]
+    pictures += [bytes(n) + MAGIC + b"x" * m for n in range(9) for m in range(5)]
+    pictures += [MAGIC * 3, MAGIC[:3] + MAGIC, b"abcd" + MAGIC + b"ab" + MAGIC + b"cd" + MAGIC * 2]
+    path = tmp_path / "a.rec"
+    by_mxnet(path, pictures)
+    assert b"".join(record(key, data) for key, data in enumerate(pictures)) == path.read_bytes()
+    file = RecordFile(path, path.with_suffix(".idx"))
+    assert [file.read(key) for key in file.keys] == pictures
+
+
+def test_a_record_with_labels_or_an_odd_flag(tmp_path: Path) -> None:
+    """A flag of n says that n labels come before the picture."""
+    header = mx.recordio.IRHeader(0, [1.0, 2.0, 3.0], 5, 0)
+    assert picture_of(mx.recordio.pack(header, b"picture")) == b"picture"
+    for flag in (2, 3, 2**31, 2**32 - 1):
+        assert picture_of(struct.pack("<IfQQ", flag, 0, 0, 0) + b"picture") is None
+    assert picture_of(b"short") is None
+    assert picture_of(struct.pack("<IfQQ", 1, 0, 0, 0) + b"picture") == b"ure"
+
+
 def test_a_damaged_record_is_skipped_and_listed(packed: Path, tmp_path: Path) -> None:
     path = copied(packed, tmp_path)
     offset = int(path.with_suffix(".idx").read_text().split()[5])
@@ -157,3 +189,64 @@ def test_a_damaged_record_is_skipped_and_listed(packed: Path, tmp_path: Path) ->
         squares = [x for _, x in itertools.islice(stream, 30)]
     assert len(squares) == 30
     assert "the record is damaged or cut short" in photos.skipped.values()
+
+
+@pytest.mark.parametrize("damage", ["plan", "deep plan", "no records", "cut records", "chunk"])
+def test_a_stopped_packing_that_is_damaged_is_packed_again(
+    packed: Path,
+    photo_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: str,
+) -> None:
+    monkeypatch.setattr(packing, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(packing, "CHUNK", 4)
+    monkeypatch.setattr(packing, "_join", interrupt)
+    out = tmp_path / "photos.rec"
+    command = ["pack", photo_dir, out, "--edge", 38, "--processes", 1]
+    assert run_cli(*command).exit_code == 130
+    monkeypatch.undo()
+    monkeypatch.setattr(packing, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(packing, "CHUNK", 4)
+    parts = tmp_path / ".photos.rec.parts"
+    first = parts / "chunk-000000004.json"
+    if damage == "plan":
+        (parts / "plan.json").write_bytes(b'{"photos"\xff')
+    elif damage == "deep plan":
+        (parts / "plan.json").write_bytes(b"[" * 100_000)
+    elif damage == "no records":
+        first.with_suffix(".rec").unlink()
+    elif damage == "cut records":
+        first.with_suffix(".rec").write_bytes(b"half")
+    else:
+        first.write_text('{"size": 3}')
+    result = run_cli(*command)
+    assert result.exit_code == 0, result.output
+    for suffix in (".rec", ".idx", ".lst"):
+        assert out.with_suffix(suffix).read_bytes() == packed.with_suffix(suffix).read_bytes()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_names_with_tabs_and_lines_stay_in_their_row(
+    photo_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "ProcessPoolExecutor", InThisProcess)
+    (tmp_path / "in").mkdir()
+    names = ["a\tb.png", "c\nd.png", "e\x1b[31mf.png", os.fsdecode(b"g\xffh.png")]
+    for name in names:
+        shutil.copy(photo_dir / "0.png", tmp_path / "in" / name)
+    (tmp_path / "in" / "i\n\x1b[2J.txt").write_text("no picture")
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    result = run_cli("pack", tmp_path / "in", tmp_path / "out.rec")
+    assert result.exit_code == 0, result.output
+    assert "skipped i\\n\\x1b[2J.txt: no picture's suffix" in result.stderr
+    assert "skipped pipe.png: a pipe or a device" in result.stderr
+    assert "\x1b" not in result.stderr
+    rows = (tmp_path / "out.lst").read_text().split("\n")
+    assert [row.split("\t")[2] for row in rows[:-1]] == [
+        "a\\tb.png", "c\\nd.png", "e\\x1b[31mf.png", "g\\xffh.png",
+    ]  # fmt: skip

@@ -37,14 +37,17 @@ const TYPES: Record<string, string> = {
 
 export class Site {
   /** Answers in place of files. */
-  readonly instead = new Map<string, string>();
+  readonly instead = new Map<string, string | Buffer>();
   readonly missing = new Set<string>();
+  /** What was asked for. */
+  readonly requests: string[] = [];
   private readonly server: Server;
 
   private constructor() {
     this.server = createServer((request, response) => {
       const path = normalize(new URL(request.url ?? "/", "http://x").pathname);
       const name = path.endsWith("/") ? `${path}index.html` : path;
+      this.requests.push(name);
       const file = join(FOLDER, "site", name);
       if (this.missing.has(name) || !(this.instead.has(name) || existsSync(file))) {
         response.writeHead(404).end();

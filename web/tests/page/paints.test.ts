@@ -94,15 +94,13 @@ describe("with threads", () => {
     const after = await left();
     expect(before).not.toEqual(after);
     const { data } = await downloaded(page);
-    const pixel = await page.evaluate(
-      async (address) => {
-        const bitmap = await createImageBitmap(await (await fetch(address)).blob());
-        const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
-        context?.drawImage(bitmap, 0, 0);
-        return Array.from(context?.getImageData(4, 4, 1, 1).data ?? []);
-      },
-      `data:image/png;base64,${data.toString("base64")}`,
-    );
+    const pixel = await page.evaluate(async (base64) => {
+      const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+      context?.drawImage(bitmap, 0, 0);
+      return Array.from(context?.getImageData(4, 4, 1, 1).data ?? []);
+    }, data.toString("base64"));
     expect(after).toEqual(pixel);
   });
 

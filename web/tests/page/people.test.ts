@@ -1,5 +1,6 @@
 /** The page in use: all kinds of files, drop, paste and camera, keyboard, phone. */
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -86,6 +87,69 @@ test("a style that is missing or damaged is told, and another one paints", async
   site.instead.clear();
   await page.getByText("Tiny", { exact: true }).click();
   await page.context().close();
+});
+
+test("a model of another checksum is not used, and a damaged copy is fetched again", async () => {
+  const page = await visit(browser, site);
+  await page.getByText("Works without network from now on").waitFor();
+  // A whole model, but another one.
+  site.instead.set("/models/tiny.onnx", readFileSync(join(FOLDER, "site/models/other.onnx")));
+  await page.evaluate(async () => {
+    for (const name of await caches.keys()) {
+      const cache = await caches.open(name);
+      for (const { url } of await cache.keys()) {
+        if (url.includes("tiny.onnx")) await cache.put(url, new Response("damaged"));
+      }
+    }
+  });
+  await choose(page, "photo.png");
+  await message(page).getByText("“Tiny” cannot be run: its file is missing or damaged.").waitFor();
+  site.instead.clear();
+  await page.getByText("Other", { exact: true }).click();
+  await painted(page);
+  await page.getByText("Tiny", { exact: true }).click();
+  await painted(page);
+  await page.context().close();
+});
+
+on("the page loads nothing from elsewhere, and runs no script but its own", async (page) => {
+  const other = await Site.open();
+  const tried = await page.evaluate(async (address) => {
+    const result = (outcome: Promise<unknown>) =>
+      outcome.then(
+        () => "loaded",
+        () => "refused",
+      );
+    const element = (name: string, values: Record<string, string>) =>
+      new Promise((onload, onerror) => {
+        document.head.append(
+          Object.assign(document.createElement(name), values, { onload, onerror }),
+        );
+      });
+    const script = document.createElement("script");
+    script.textContent = "window.evil = true";
+    document.head.append(script);
+    const mine = [...document.querySelectorAll("script[src]")] as HTMLScriptElement[];
+    const answer = await fetch(mine[0].src);
+    return {
+      fetch: await result(fetch(address, { mode: "no-cors" })),
+      script: await result(element("script", { src: address })),
+      picture: await result(element("img", { src: address })),
+      style: await result(element("link", { rel: "stylesheet", href: address })),
+      inline: "evil" in window ? "loaded" : "refused",
+      policy: answer.headers.get("Content-Security-Policy")?.split(";")[0],
+    };
+  }, other.address);
+  expect(tried).toEqual({
+    fetch: "refused",
+    script: "refused",
+    picture: "refused",
+    style: "refused",
+    inline: "refused",
+    policy: "default-src 'none'",
+  });
+  expect(other.requests).toEqual([]);
+  await other.close();
 });
 
 test("a folder without styles says what to do", async () => {

@@ -10,7 +10,7 @@ const WAVE = {
 const SCREAM = { name: "scream", title: "The Scream", licence: "Apache-2.0", thumbnail: "" };
 const MODEL = {
   file: "masters.onnx",
-  sha256: "0123456789abcdef",
+  sha256: "0123456789abcdef".repeat(4),
   stages: 4,
   statistics: 200,
   reach: 100,
@@ -47,6 +47,14 @@ test.each([
   [{ format: 2, models: [] }, /no style/],
   [{ format: 2, models: [{ ...MODEL, reach: "far" }] }, /masters.*reach/],
   [{ format: 2, models: [{ ...MODEL, file: undefined }] }, /its file/],
+  [{ format: 2, models: [{ ...MODEL, sha256: "0123" }] }, /masters.*its checksum/],
+  [{ format: 2, models: [{ ...MODEL, file: "https://evil.example/a.onnx" }] }, /not in the folder/],
+  [{ format: 2, models: [{ ...MODEL, file: "//evil.example/a.onnx" }] }, /not in the folder/],
+  [{ format: 2, models: [{ ...MODEL, file: "../a.onnx" }] }, /not in the folder/],
+  [
+    { format: 2, models: [{ ...MODEL, styles: [{ ...WAVE, thumbnail: "data:image/png,x" }] }] },
+    /not in the folder/,
+  ],
   [{ format: 2, models: [{ ...MODEL, styles: undefined }] }, /masters.*its styles/],
   [{ format: 2, models: [{ ...MODEL, styles: [{}] }] }, /masters.*its styles/],
 ])("what is wrong is said in words: %j", (data, words) => {
