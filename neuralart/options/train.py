@@ -248,10 +248,16 @@ class LaunchConfig:
     """Options of ``neuralart launch``."""
 
     hosts: Path | None = option(
-        None, help="File of machines: a name that ssh knows on each line.", unit="FILE"
+        None,
+        help="File of machines: a name that ssh knows on each line. Workers use no password: use a "
+        "network where whoever reaches their ports may run code, as they do.",
+        unit="FILE",
     )
     workers: int = option(
-        2, help="Workers on this machine, without --hosts.", unit="N", range=(1, 64)
+        2,
+        help="Workers on this machine, without --hosts; they listen on loopback alone.",
+        unit="N",
+        range=(1, 64),
     )
     servers: int | None = option(
         None,
@@ -261,7 +267,8 @@ class LaunchConfig:
     )
     address: str | None = option(
         None,
-        help="This machine's address as the others see it; by default that of the route to them.",
+        help="This machine's address as the others see it, on which the scheduler listens; by "
+        "default that of the route to them.",
         unit="ADDRESS",
     )
     port: int | None = option(

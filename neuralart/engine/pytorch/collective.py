@@ -1,7 +1,8 @@
 """Adds gradients up by ``torch.distributed``: NCCL between cards, gloo between processors.
 
 The workers of a job find each other by RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, which
-`neuralart.training.workers.launch` and torchrun set.
+`neuralart.training.workers.launch` and torchrun set; those of one machine by a file where
+`MEETING_FILE` names one, since PyTorch would listen on all addresses of the machine.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -19,6 +21,8 @@ from neuralart.engine.contract import Batch, Exchange, PeersGoneError
 from neuralart.errors import ConfigError
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+MEETING_FILE = "NEURALART_MEETING_FILE"
 
 # The other workers wait while the leader measures and writes a model.
 PATIENCE = timedelta(days=1)
@@ -41,7 +45,16 @@ class CollectiveExchange(Exchange):
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
         backend = "nccl" if self._device.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, timeout=PATIENCE)
+        if file := os.environ.get(MEETING_FILE):
+            distributed.init_process_group(
+                backend,
+                init_method=Path(file).absolute().as_uri(),
+                rank=int(os.environ["RANK"]),
+                world_size=int(os.environ["WORLD_SIZE"]),
+                timeout=PATIENCE,
+            )
+        else:
+            distributed.init_process_group(backend, timeout=PATIENCE)
         self._group = distributed.group.WORLD
         self.rank, self.workers = distributed.get_rank(), distributed.get_world_size()
 

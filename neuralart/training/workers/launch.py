@@ -6,12 +6,15 @@ process fails, the other workers get SIGTERM; they save, and the job ends. If th
 killed, the others end too.
 
 Machines are reached by ssh and must have the same neuralart at the same path as here. The processes
-use no encryption and no password among themselves, so use a network that you trust.
+use no encryption and no password among themselves, and MXNet's servers unpickle what reaches their
+ports: whoever reaches one can run code as this user. Workers of this machine alone are reached by
+loopback alone. With --hosts, use a network that you trust.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
 import shutil
@@ -19,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -31,6 +35,8 @@ from neuralart.engine.devices import is_torch
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.machine.signals import deferred_signals
 from neuralart.options.train import LaunchConfig
+
+log = logging.getLogger(__name__)
 
 LOCAL = "localhost"
 
@@ -244,8 +250,19 @@ def launch(config: LaunchConfig, arguments: Sequence[str], device: str = "cpu") 
     env |= (
         _torch_env(config, hosts, port) if by_torch else _kvstore_env(config, hosts, servers, port)
     )
+    if far:
+        address = env["MASTER_ADDR" if by_torch else "DMLC_PS_ROOT_URI"]
+        log.warning(
+            "note: the workers meet at %s, port %s, without password or encryption: whoever reaches "
+            "that port, or those that they choose, can run code here; --address names another "
+            "network's address",
+            address,
+            port,
+        )
     job = Job()
-    with deferred_signals() as interrupts:
+    with deferred_signals() as interrupts, tempfile.TemporaryDirectory() as folder:
+        if by_torch and not far:
+            env["NEURALART_MEETING_FILE"] = str(Path(folder) / "meeting")
         try:
             # In these two roles, MXNet does its work while it is imported.
             serve = [sys.executable, "-c", "import neuralart.engine.door"]

@@ -119,6 +119,40 @@ def test_ctrl_c_stops_every_worker_after_the_same_step(
     assert (out / "checkpoints").exists() and not (out / "model.neuralart").exists()
 
 
+def listening(parent: int) -> set[str]:
+    """The addresses on which the children of a process listen, in the kernel's hexadecimal form."""
+    sockets = set()
+    for folder in Path("/proc").iterdir():
+        try:
+            status = (folder / "stat").read_text()
+            if int(status.rpartition(")")[2].split()[1]) == parent:
+                sockets |= {os.readlink(file) for file in (folder / "fd").iterdir()}
+        except (OSError, ValueError, IndexError):
+            continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in (Path("/proc/net") / table).read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+                found.add(words[1].partition(":")[0])
+    return found
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
+def test_workers_of_one_machine_listen_on_loopback_alone(
+    train_arguments: list[object], tmp_path: Path, device: str
+) -> None:
+    """Whoever reaches a port of theirs may run code."""
+    out = tmp_path / "run"
+    command = [*train_arguments[1:], *MORE, "--steps", 200, "--out", out, "--device", device]
+    process = start("--workers", 2, *command)
+    wait_for(out / "checkpoints" / "0-00000000.zip", process)
+    addresses = listening(process.pid)
+    process.send_signal(signal.SIGINT)
+    finish(process)
+    assert addresses and addresses <= {"0100007F", f"{0:024X}01000000"}, addresses
+
+
 @pytest.mark.parametrize(
     "setting, words",
     [
@@ -142,7 +176,7 @@ def test_a_worker_that_differs_or_fails_at_the_start(
     command = ["--hosts", hosts, "--address", "127.0.0.1", *train_arguments[1:], *MORE]
     out = tmp_path / "run"
     code, _, stderr = finish(start(*command, "--out", out, PATH=path, DMLC_INTERFACE="lo"))
-    assert code == 1 and words in stderr
+    assert code == 1 and words in stderr and "note: the workers meet at 127.0.0.1, port" in stderr
     assert not out.exists()
 
 
