@@ -92,6 +92,7 @@ WITHOUT_MXNET = [
     "painting.jobs",
     "painting.tiles",
     "pictures.frame",
+    "pictures.photos.pack",
     "pictures.photos.stream",
     "pictures.writing",
     "training.run",

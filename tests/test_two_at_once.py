@@ -111,6 +111,20 @@ def test_a_second_export(tmp_path: Path, number: int) -> None:
     assert sorted(os.listdir(tmp_path)) == ["e", "m.neuralart", "mark"]
 
 
+def test_an_export_that_was_killed_between_its_renamings_loses_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    model, out, before = tmp_path / "m.neuralart", tmp_path / "e", tmp_path / ".e.old.part"
+    random_chain([LITTLE], ["red"]).save(model)
+    words = ("export", model, "--to", out, "--format", "onnx")
+    assert run_cli(*words).exit_code == 0
+    out.rename(before)
+    fails(run_cli(*words), 1, "is not empty; add --overwrite")
+    assert run_cli("export", "--verify", out).exit_code == 0
+    out.rename(before)
+    assert run_cli(*words, "--overwrite").exit_code == 0
+    assert sorted(os.listdir(tmp_path)) == ["e", "m.neuralart"]
+
+
 def test_an_export_replaces_nothing_that_appeared_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ from neuralart.exporting.targets import TARGETS
 from neuralart.machine.archive import DAMAGE, Arrays, ZipOfArrays
 from neuralart.machine.crash import reason
 from neuralart.machine.documents import parse_json
-from neuralart.machine.files import PART, make_folder
+from neuralart.machine.files import PART, make_folder, sync_folder
 from neuralart.machine.installation import install_command
 from neuralart.machine.leftovers import half_written
 from neuralart.machine.locks import locked
@@ -338,13 +338,16 @@ def _aside(folder: Path, overwrite: bool) -> Iterator[Path]:
     aside, before = (folder.with_name(f".{folder.name}{end}{PART}") for end in ("", ".old"))
     make_folder(folder.parent)
     with locked(folder.with_name(f".{folder.name}.lock"), f"--to {folder}"):
-        _check_place(folder, overwrite)
         try:
-            # A killed export left it: no other has it while this one holds the lock.
+            # Killed exports left these: no other has them while this one holds the lock.
             _remove(aside)
+            if before.exists() and not folder.exists():
+                before.replace(folder)
+            _check_place(folder, overwrite)
             aside.mkdir()
             with half_written(aside):
                 yield aside
+                sync_folder(aside)
                 _check_place(folder, overwrite)
                 _remove(before)
                 if folder.exists():

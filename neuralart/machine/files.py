@@ -147,6 +147,14 @@ def write_aside(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until all files in a folder and below are on the disk. Raises OSError."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where they are missing. Raises OutputError."""
     try:
