@@ -221,9 +221,25 @@ class Devices(ABC):
     def get_into(self, batch: Batch, out: Numbers) -> None:
         """Copy the first device's array into a numpy array of its shape and type."""
 
-    @abstractmethod
     def reflect(self, batch: Batch, edges: Edges) -> Batch:
-        """(n, C, H, W) -> the same in a frame of its own reflection; H and W at least 2."""
+        """(n, C, H, W) -> the same in a frame of its own reflection; H and W at least 2.
+
+        A whole reflection ends where the endless one turns again, so that pieces add up to it.
+        """
+        while any(edges):
+            height, width = batch[0].shape[2:]
+            most = (height - 1, height - 1, width - 1, width - 1)
+            piece: Edges = tuple(map(min, edges, most))
+            batch = [self._reflected(x, piece) for x in batch]
+            top, bottom, left, right = (
+                edge - done for edge, done in zip(edges, piece, strict=True)
+            )
+            edges = (top, bottom, left, right)
+        return batch
+
+    @abstractmethod
+    def _reflected(self, x: Array, edges: Edges) -> Array:
+        """One array in a frame of reflection that is at most as wide as the array less one."""
 
     @abstractmethod
     def surround(self, batch: Batch, edges: Edges) -> Batch:

@@ -263,8 +263,8 @@ class MxnetDevices(Devices):
         batch[0].copyto(target)
         target.wait_to_read()
 
-    def reflect(self, batch: Batch, edges: Edges) -> Batch:
-        return [_reflected(x, edges) for x in batch]
+    def _reflected(self, x: Any, edges: Edges) -> Any:
+        return mx.nd.pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *edges))
 
     def surround(self, batch: Batch, edges: Edges) -> Batch:
         widths = (0, 0, 0, 0, *edges)
@@ -298,21 +298,6 @@ class MxnetDevices(Devices):
                 free, total = mx.context.gpu_memory_info(context.device_id)
                 rows.append((name, total - free, total))
         return rows
-
-
-def _reflected(x: Any, edges: Edges) -> Any:
-    """Reflection in pieces: MXNet's is at most as wide as the array, less one.
-
-    A whole reflection ends where the endless one turns again, so that pieces add up to it.
-    """
-    while any(edges):
-        height, width = x.shape[2:]
-        most = (height - 1, height - 1, width - 1, width - 1)
-        piece = tuple(map(min, edges, most))
-        x = mx.nd.pad(x, mode="reflect", pad_width=(0, 0, 0, 0, *piece))
-        top, bottom, left, right = (edge - done for edge, done in zip(edges, piece, strict=True))
-        edges = (top, bottom, left, right)
-    return x
 
 
 def open_mxnet(name: str, kind: str, indices: Sequence[int], precision: str) -> Devices:

@@ -91,8 +91,8 @@ class TorchDevices(Devices):
     def get_into(self, batch: Batch, out: Numbers) -> None:
         torch.from_numpy(out).copy_(batch[0].detach())
 
-    def reflect(self, batch: Batch, edges: Edges) -> Batch:
-        return [_reflected(x, edges) for x in batch]
+    def _reflected(self, x: Tensor, edges: Edges) -> Tensor:
+        return reflected(x, edges)
 
     def surround(self, batch: Batch, edges: Edges) -> Batch:
         top, bottom, left, right = edges
@@ -149,18 +149,6 @@ def _set_up(precision: str) -> None:
 def _copied(x: Numbers, device: torch.device) -> Tensor:
     array = torch.from_numpy(np.ascontiguousarray(x, np.float32))
     return array.to(device) if device.type != "cpu" else array.clone()
-
-
-def _reflected(x: Tensor, edges: Edges) -> Tensor:
-    """Reflection in pieces, each at most as wide as the array less one."""
-    while any(edges):
-        height, width = x.shape[2:]
-        most = (height - 1, height - 1, width - 1, width - 1)
-        piece = tuple(map(min, edges, most))
-        x = reflected(x, piece)
-        top, bottom, left, right = (edge - done for edge, done in zip(edges, piece, strict=True))
-        edges = (top, bottom, left, right)
-    return x
 
 
 def open_torch(name: str, kind: str, indices: Sequence[int], precision: str) -> Devices:

@@ -89,7 +89,7 @@ def onnx_model(
         internals = symbol.get_internals()
         mixture = {MIXTURE: (1, styles)} if styles > 1 else {}
         given = {"data": (1, 3, *size), **mixture}
-        given |= {k: v.shape for k, v in arrays.items() if k in symbol.list_arguments()}
+        given |= {k: arrays[k].shape for k in symbol.list_arguments() if k not in given}
         shapes = devices.output_shapes(internals, given)
         by_name = dict(zip(internals.list_outputs(), shapes, strict=True))
         sizes = {node.index: by_name.get(f"{node.name}_output", ()) for node in nodes}
