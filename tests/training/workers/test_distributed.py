@@ -82,12 +82,11 @@ def assert_close(run: Path, other: Path) -> None:
         np.testing.assert_allclose(array, others[name], atol=2e-5, err_msg=name)
 
 
-def test_a_worker_that_dies_stops_the_job_which_resumes_to_the_run_of_one(
-    train_arguments: list[object], of_one: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    # A checkpoint after every step: the first is seen long before the phase is done.
-    command = [*train_arguments[1:], *MORE, "--save-every", 1, "--out", out]
+def lose_a_worker(command: list[object], out: Path) -> str:
+    """Kill worker 1 of a job in its first phase; return the job's stderr.
+
+    ``command`` saves after every step: the first checkpoint is seen long before the phase is done.
+    """
     process = start("--workers", 2, *command)
     wait_for(out / "checkpoints" / "0-00000000.zip", process)
     worker = workers_of(process)[1]
@@ -96,8 +95,17 @@ def test_a_worker_that_dies_stops_the_job_which_resumes_to_the_run_of_one(
     code, stdout, stderr = finish(process, 60)
     assert code == 1 and stdout == ""
     assert "error: worker 1 was killed by signal 9, so the job is stopped" in stderr
-    assert "other workers are gone; stopped after step" in stderr and str(out) in stderr
     assert not (out / "model.neuralart").exists()
+    return stderr
+
+
+def test_a_worker_that_dies_stops_the_job_which_resumes_to_the_run_of_one(
+    train_arguments: list[object], of_one: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = [*train_arguments[1:], *MORE, "--save-every", 1, "--out", out]
+    stderr = lose_a_worker(command, out)
+    assert "other workers are gone; stopped after step" in stderr and str(out) in stderr
 
     code, stdout, stderr = finish(start("--workers", 2, *command, "--resume"))
     assert (code, stdout) == (0, f"{out / 'model.neuralart'}\n"), stderr
