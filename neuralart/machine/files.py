@@ -86,7 +86,9 @@ def _about(path: Path) -> Iterator[None]:
 
 
 def _keep_mode(file: BinaryIO, path: Path) -> None:
-    """Give a file the permissions of the one that it is going to replace."""
+    """Give a file the permissions of the one that it is going to replace; not on Windows."""
+    if not hasattr(os, "fchmod"):
+        return
     with contextlib.suppress(FileNotFoundError):
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
@@ -182,6 +184,8 @@ def check_place(path: Path, overwrite: bool, *, make_folders: bool = False) -> N
         raise OutputError(f"{folder}: {problem}")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: not writable; choose another folder")
+    if not hasattr(os, "pathconf"):  # Windows
+        return
     longest = os.pathconf(folder, "PC_NAME_MAX")
     if len(os.fsencode(path.name)) > longest:
         raise OutputError(f"{path}: the name is longer than {longest} bytes; choose a shorter one")

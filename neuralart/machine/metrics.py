@@ -85,7 +85,7 @@ class Metrics:
             os.close(self._file)
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         return os.open(self._path, flags, 0o666)
 
     @contextlib.contextmanager

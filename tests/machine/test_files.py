@@ -174,3 +174,16 @@ def test_a_kill_between_two_renamings_leaves_no_old_index(
         together.open(tmp_path / "data").write(b"new")
         together.open(tmp_path / "index").write(b"new")
     assert files_below(tmp_path) == ["data"] and (tmp_path / "data").read_bytes() == b"new"
+
+
+def test_a_system_without_permissions_and_limits_of_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows has neither call."""
+    for name in ("fchmod", "pathconf"):
+        monkeypatch.delattr(os, name)
+    path = tmp_path / "file"
+    for data in (b"one", b"two"):
+        check_place(path, overwrite=True)
+        write_aside(path, data)
+        assert path.read_bytes() == data
