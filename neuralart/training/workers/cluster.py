@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart.engine.contract import Batch, Devices, Exchange, PeersGoneError
-from neuralart.errors import RunError
+from neuralart.errors import ConfigError, RunError
 
 T = TypeVar("T")
 
@@ -73,6 +73,9 @@ class Cluster:
         end = time.monotonic() + START_SECONDS
         try:
             return self._wait(lambda: devices.exchange(JOB), lambda: time.monotonic() > end)
+        except ConfigError:  # no job was joined: the process ends as any other
+            atexit.unregister(self._exit_unless_closed)
+            raise
         except PeersGoneError:
             self.abandon(RunError.exit_code)
             host, port = next(each for each in _ROOTS.items() if each[0] in os.environ)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +161,21 @@ def test_a_job_that_was_not_started_as_one(monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.delenv("DMLC_ROLE")
     with pytest.raises(ConfigError, match="neuralart launch"):
         Cluster("dist_sync", open_devices("cpu"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch:cpu"])
+def test_a_job_that_was_not_started_ends_with_the_status_of_a_wrong_option(device: str) -> None:
+    """A worker of a job that failed ends its process at once, with a status of its own."""
+    code = f"""
+from neuralart.engine.devices import open_devices
+from neuralart.errors import ConfigError
+from neuralart.training.workers.cluster import Cluster
+try:
+    Cluster("dist_sync", open_devices("{device}"))
+except ConfigError as error:
+    raise SystemExit(error.exit_code)
+"""
+    unset = ("DMLC_ROLE", "RANK", "WORLD_SIZE")
+    env = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == ConfigError.exit_code == 2, done.stderr
