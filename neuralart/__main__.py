@@ -2,6 +2,8 @@
 
 import sys
 
+import neuralart.machine.clock  # noqa: F401, first: it says when the command began
+
 
 def run() -> None:
     """The command line. Ctrl-C ends it in silence while its modules are loaded."""

@@ -94,8 +94,10 @@ class Executor(ABC):
         """Set the gradients by the parameters to zero, where `backward` adds to them."""
 
     @abstractmethod
-    def start_adam(self, scale: float) -> None:
+    def start_adam(self, scale: float, factors: Mapping[str, float] | None = None) -> None:
         """Begin an optimiser with moments of zero; gradients are multiplied by ``scale``.
+
+        factors  of the rate, by the name of a parameter; 1 for a parameter that has none
 
         Source: Kingma and Ba 2014, with beta1 0.9, beta2 0.999 and epsilon 1e-8 beside the root of
         the uncorrected second moment:

@@ -153,10 +153,11 @@ class ModuleExecutor(Executor):
         for gradient in itertools.chain(*self.gradients().values()) if self._accumulates else ():
             gradient[:] = 0
 
-    def start_adam(self, scale: float) -> None:
+    def start_adam(self, scale: float, factors: Mapping[str, float] | None = None) -> None:
         batch = self._module._exec_group.batch_size
         self._adam = mx.optimizer.Adam(rescale_grad=1 / batch)
         self._module.init_optimizer(kvstore=None, optimizer=self._adam)
+        self._adam.set_lr_mult(dict(factors or {}))
         self._adam.rescale_grad = scale  # only now: Module warns of one that is not its own idea
         self.clear_gradients()
 

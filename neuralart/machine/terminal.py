@@ -25,10 +25,18 @@ T = TypeVar("T")
 REPORT_EVERY = 10  # steps between lines of metrics.jsonl
 
 
-def bar(items: Iterable[T], total: int, unit: str) -> Iterator[T]:
-    """Yield the items, and count them with a bar on the terminal."""
+def bar(
+    items: Iterable[T], total: int, unit: str, what: str | None = None, *, quiet: bool = False
+) -> Iterator[T]:
+    """Yield the items, and count them with a bar on the terminal; ``what`` stands before it."""
     yield from tqdm(
-        items, total=total, unit=unit, file=sys.stderr, disable=None, dynamic_ncols=True
+        items,
+        what,
+        total=total,
+        unit=unit,
+        file=sys.stderr,
+        disable=quiet or None,
+        dynamic_ncols=True,
     )
 
 
@@ -53,11 +61,19 @@ class Progress:
         self._quiet = quiet
         self._bar = counting(total, done, unit, quiet)
 
-    def step(self, phase: str, step: int, totals: Mapping[str, float]) -> None:
-        """Count one step. ``totals`` are the total losses by the name of the stage."""
-        self._bar.set_description(phase, refresh=False)
+    def step(self, phase: str, totals: Mapping[str, float], count: int = 1) -> None:
+        """Count one step as ``count``. ``totals`` are the total losses by the name of the stage."""
         self._bar.set_postfix({k: f"{v:.2f}" for k, v in totals.items()}, refresh=False)
-        self._bar.update()
+        self.count(phase, count)
+
+    def count(self, phase: str, count: int = 1) -> None:
+        """Count what is no step."""
+        self._bar.set_description(phase, refresh=False)
+        self._bar.update(count)
+
+    def plan(self, total: int) -> None:
+        """Say anew how much there is to count."""
+        self._bar.total = total
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl. Raises OutputError."""
@@ -109,6 +125,12 @@ def say(line: str, *, error: bool = False) -> None:
         stream = sys.stderr if error else sys.stdout
         stream.write(one_line(line) + "\n")
         stream.flush()
+
+
+def tell(line: str) -> None:
+    """Write to a terminal what goes on now; nothing to a file, where only results are wanted."""
+    if sys.stderr.isatty():
+        say(line, error=True)
 
 
 def say_path(path: Path) -> None:

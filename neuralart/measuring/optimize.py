@@ -85,7 +85,7 @@ class _IterationLog:
     def add(self, losses: Losses) -> None:
         self.iteration += 1
         self.losses = losses
-        self._progress.step(self.size, self.iteration, {"total": losses["total"]})
+        self._progress.step(self.size, {"total": losses["total"]})
         seconds = round(time.perf_counter() - self._start, 2)
         entry = {"size": self.size, "iteration": self.iteration, "seconds": seconds}
         self._progress.record({**entry, "losses": losses})

@@ -24,7 +24,8 @@ from neuralart.loss.features.store import Features, load_features
 from neuralart.loss.objective import LossWeights, balanced_weights
 from neuralart.loss.perceptual import Perceptual
 from neuralart.machine.archive import Arrays, Shapes
-from neuralart.options.train import RANDOM_START, TrainConfig
+from neuralart.machine.terminal import bar, tell
+from neuralart.options.train import RANDOM_START, RATE, ROWS_RATE, TrainConfig
 from neuralart.pictures.editing import resize_shorter_edge, two_scales
 from neuralart.pictures.photos.stream import Photos
 from neuralart.pictures.pixels import Image, to_x
@@ -98,6 +99,7 @@ class Setup:
             self.devices,
             styles=len(self.styles),
             rows_alone=self.added_to is not None,
+            rows_factor=1.0 if self.added_to or not self.start_sha256 else ROWS_RATE / RATE,
             coupling=phase.coupling,
             share_weights=self.config.share_weights,
             photos=self._photos_at_once(),
@@ -154,6 +156,8 @@ def set_up(config: TrainConfig) -> Setup:
             "without its large shapes",
             2 * SMALLEST_PX,
         )
+    if cluster.leads:
+        tell(f"reading the photos of {config.data} and {len(styles)} style image(s)")
     features = load_features(config.features)
     photos = Photos(config.data, config.crop, config.seed, config.holdout, batch)
     weights = loss_weights(config)
@@ -161,7 +165,7 @@ def set_up(config: TrainConfig) -> Setup:
     sizes = 2 if weights.two_scales else 1
     pyramids = [two_scales(image, config.style_scale)[:sizes] for image in images]
     perceptual.set_styles(pyramids)
-    layer_weights = _layer_weights(config, perceptual, photos)
+    layer_weights = _layer_weights(config, perceptual, photos, quiet=not cluster.leads)
     perceptual.set_styles(pyramids, layer_weights)
     return Setup(
         config, specs, devices, cluster, run, batch, places, params, added_to,
@@ -290,14 +294,15 @@ def _alike(some: Sequence[Generator], others: Sequence[Generator]) -> bool:
 
 
 def _layer_weights(
-    config: TrainConfig, perceptual: Perceptual, photos: Photos
+    config: TrainConfig, perceptual: Perceptual, photos: Photos, *, quiet: bool
 ) -> tuple[tuple[float, ...], ...]:
     """The weight of every style term, for each style: that of the options, or as measured."""
     terms = perceptual.weights.style_terms
     if config.style_weight is not None:
         return ((config.style_weight,) * len(terms),) * len(config.style)
     squares = (photos.held_out or photos.samples)[:BALANCED_ON]
-    distances = np.stack([perceptual.style_distances(to_x(square)) for square in squares], axis=1)
+    counted = bar(squares, len(squares), "photo", "weighing the style", quiet=quiet)
+    distances = np.stack([perceptual.style_distances(to_x(square)) for square in counted], axis=1)
     sizes = 2 if perceptual.weights.two_scales else 1
     return tuple(
         tuple(

@@ -1,4 +1,4 @@
-"""``neuralart train --dry-run`` and ``--minutes``: what a step costs, timed on a few of them."""
+"""What a step costs, timed on a few of them: for ``train --dry-run``, and the plan of a run."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from statistics import median
 from typing import Any
 
 from neuralart.errors import ConfigError
+from neuralart.machine.clock import since_start
 from neuralart.machine.memory import peak_memory
-from neuralart.machine.terminal import table
+from neuralart.machine.terminal import table, tell
 from neuralart.options.train import TrainConfig
 from neuralart.training.beginning import Setup, set_up
+from neuralart.training.pace import Plan, most_evaluated, plan_for
 from neuralart.training.run import Checkpoint, State
-from neuralart.training.schedule import JOINT, Phase, phases_of, scored_stages
+from neuralart.training.schedule import Phase, phases_of, scored_stages
 from neuralart.training.step import batch_gradients
 
-JOINT_SHARE = 0.75  # of --minutes: where the chain becomes good (docs/experiments.md)
-TRAINING_SHARE = 0.92  # of --minutes; the rest is start, contact sheets and evaluation
-TIMED_STEPS = 5
+TIMED_STEPS = 5  # of a dry run
+TIMED_FOR_A_PLAN = 2  # of --minutes, whose plan follows the clock later
 
 
-def seconds_per_step(setup: Setup, phases: Sequence[Phase]) -> dict[str, float]:
-    """The median seconds of `TIMED_STEPS` steps of each phase, by its name.
+def seconds_per_step(setup: Setup, phases: Sequence[Phase], timed: int) -> dict[str, float]:
+    """The median seconds of a few steps of each phase, by its name.
 
     The chains are forgotten: nothing that the training computes with changes.
     """
     _, photos = next(setup.photos.stream(0, setup.places))
-    return {phase.name: _time(setup, phase, photos) for phase in phases}
+    return {phase.name: _time(setup, phase, photos, timed) for phase in phases}
 
 
-def _time(setup: Setup, phase: Phase, photos: Any) -> float:
+def _time(setup: Setup, phase: Phase, photos: Any, timed: int) -> float:
     chain = setup.chain(phase, Checkpoint(State(), setup.params, {}))
     scored = scored_stages(phase, setup.config.seed, 0)
     styles = [0] * len(photos)
     batch_gradients(setup.perceptual, chain, photos, styles, scored)  # the first one sets up memory
     seconds = []
-    for _ in range(TIMED_STEPS):
+    for _ in range(timed):
         begin = time.perf_counter()
         batch_gradients(setup.perceptual, chain, photos, styles, scored)
         if setup.cluster.workers == 1:  # others are not timing
@@ -46,29 +47,26 @@ def _time(setup: Setup, phase: Phase, photos: Any) -> float:
     return median(seconds)
 
 
-def planned_steps(setup: Setup) -> tuple[int, int]:
-    """Steps of each stage, and of all together: as said, or what --minutes has time for."""
-    config = setup.config
+def make_plan(setup: Setup, step_seconds: Mapping[str, float] | None = None) -> Plan:
+    """What the options say, or what --minutes has time for.
+
+    step_seconds  of a step of each phase; by default a few are timed
+    """
+    config, styles = setup.config, len(setup.styles)
     if config.minutes is None:
-        return config.steps, config.joint_steps
-    phases = _one_step_each(setup)
-    return steps_in(config.minutes, seconds_per_step(setup, phases))
+        return Plan(config.steps, config.joint_steps, most_evaluated(styles))
+    if step_seconds is None:
+        if setup.cluster.leads:
+            tell(f"timing a few steps for a plan of {config.minutes:g} minutes")
+        step_seconds = seconds_per_step(setup, _one_step_each(setup), TIMED_FOR_A_PLAN)
+    left = 60 * config.minutes - since_start()
+    return plan_for(left, step_seconds, setup.batch, styles)
 
 
 def _one_step_each(setup: Setup) -> list[Phase]:
     config = setup.config
     steps, joint_steps = min(1, config.steps), min(1, config.joint_steps)
     return phases_of(config, steps, joint_steps, len(setup.specs))
-
-
-def steps_in(minutes: float, seconds: Mapping[str, float]) -> tuple[int, int]:
-    """Steps of each stage, and of all together, that fit; ``seconds`` has a step's by phase."""
-    budget = minutes * 60 * TRAINING_SHARE
-    stages = sum(value for name, value in seconds.items() if name != JOINT)
-    joint = seconds.get(JOINT)
-    share = 0.0 if joint is None else JOINT_SHARE if stages else 1.0
-    steps = max(1, int(budget * (1 - share) / stages)) if stages else 0
-    return steps, 0 if joint is None else max(1, int(budget * share / joint))
 
 
 def cost(config: TrainConfig) -> Iterator[str]:
@@ -79,11 +77,9 @@ def cost(config: TrainConfig) -> Iterator[str]:
     if config.kvstore == "dist_sync":
         raise ConfigError("--dry-run: measures one process; leave --kvstore dist_sync out")
     setup = set_up(config)
-    seconds = seconds_per_step(setup, _one_step_each(setup))
-    steps = config.steps, config.joint_steps
-    if config.minutes is not None:
-        steps = steps_in(config.minutes, seconds)
-    phases = phases_of(config, *steps, len(setup.specs))
+    seconds = seconds_per_step(setup, _one_step_each(setup), TIMED_STEPS)
+    plan = make_plan(setup, seconds)
+    phases = phases_of(config, plan.steps, plan.joint_steps, len(setup.specs))
     for name, value in setup.config.result_options().items():
         if name != "generators":
             yield f"{name:18} {value}"

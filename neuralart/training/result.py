@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,6 @@ from neuralart.training.stages import Chain
 
 THUMBNAIL_PX = 96
 
-EVALUATED = 20  # photos times styles at most, but LEAST photos in each style
-LEAST = 2
-
 
 def write_sheet(setup: Setup, state: State, chain: Chain) -> None:
     """Write a contact sheet: rows of photo, x1 .. xk, a few photos in one style or one in each."""
@@ -46,17 +43,23 @@ def write_sheet(setup: Setup, state: State, chain: Chain) -> None:
 
 
 def write_model(
-    setup: Setup, phases: Sequence[Phase], checkpoint: Checkpoint, stages: int
+    setup: Setup,
+    phases: Sequence[Phase],
+    checkpoint: Checkpoint,
+    stages: int,
+    evaluated: int,
+    count: Callable[[], None],
 ) -> dict[str, Any]:
     """Measure the first stages on held-out photos, write them as a model, return the losses.
 
-    The losses are those of the first style, with those of all by name under ``styles``.
+    ``evaluated`` photos are measured in each style; ``count`` is called after each. The losses are those of the first style, with those of all by name under ``styles``.
     """
     specs = tuple(setup.specs[:stages])
     params = _params_of(checkpoint.params, stages, shared=setup.config.share_weights)
     learned = StyledChain(specs, params, tuple(Style(name, {}) for name in setup.styles))
     evaluations = {
-        name: _evaluate(setup, learned.model(name), k) for k, name in enumerate(setup.styles)
+        name: _evaluate(setup, learned.model(name), k, evaluated, count)
+        for k, name in enumerate(setup.styles)
     }
     styles = [
         Style(
@@ -117,9 +120,11 @@ def _params_of(params: Arrays, stages: int, *, shared: bool) -> Arrays:
     return {k: v for k, v in params.items() if int(k[1 : k.index("_")]) < stages}
 
 
-def _evaluate(setup: Setup, model: Model, style: int) -> dict[str, Any]:
+def _evaluate(
+    setup: Setup, model: Model, style: int, evaluated: int, count: Callable[[], None]
+) -> dict[str, Any]:
     """Mean losses of held-out photos and after each stage, against one style."""
-    squares = setup.photos.held_out[: max(LEAST, EVALUATED // len(setup.styles))]
+    squares = setup.photos.held_out[:evaluated]
     if not squares:
         return {"photos": 0}
     painter = ReferencePainter(model.specs, model.params, setup.devices)
@@ -129,6 +134,7 @@ def _evaluate(setup: Setup, model: Model, style: int) -> dict[str, Any]:
         xs = painter.paint(x0, painter.measure(x0))
         rows.append(stage_losses(setup.perceptual, x0, xs, style))
         spotted.append([spots(x0, x) for x in [x0, *xs]])
+        count()
     losses = mean_losses(rows)
     return {
         "photos": len(rows),

@@ -56,6 +56,7 @@ class State:
     rollbacks       number of roll-backs
     metrics_bytes   length of metrics.jsonl
     seconds         training time so far
+    planned         steps of the phase, if --minutes has given it another number than config.json
     """
 
     phase: int = 0
@@ -65,6 +66,7 @@ class State:
     rollbacks: int = 0
     metrics_bytes: int = 0
     seconds: float = 0.0
+    planned: int = 0
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,8 @@ class RunFolder:
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise RunError(f"{self._config}: of another version; start anew with --overwrite")
         tables = all(isinstance(record.get(key), dict) for key in ("options", "inputs"))
-        if not tables or not all(_is_count(record.get(key)) for key in ("steps", "joint_steps")):
+        counts = record.get("steps"), record.get("joint_steps"), record.get("evaluated", 0)
+        if not tables or not all(map(_is_count, counts)):
             raise RunError(f"{self._config}: damaged; start anew with --overwrite")
         return record
 

@@ -54,7 +54,7 @@ class Chain:
     A `Batch` has ``photos`` of each device, (photos, 3, edge, edge), each normalised by statistics
     of its own. Inside, a photo stands in a ``frame``, which may be set to another one as large
     before `forward`. Parameters go in and out as arrays by name (``g0_conv0_weight``); scales and
-    shifts are (styles, C), and with ``rows_alone`` only they learn. With
+    shifts are (styles, C), learn at ``rows_factor`` times the rate, and with ``rows_alone`` alone. With
     ``share_weights`` all stages are one generator that paints again and again, under ``g0_``.
 
     A step is one or more times `forward` and `backward`, then `update`; ``batch`` says of how many
@@ -72,6 +72,7 @@ class Chain:
         *,
         styles: int = 1,
         rows_alone: bool = False,
+        rows_factor: float = 1.0,
         coupling: str = "own",
         share_weights: bool = False,
         photos: int = 1,
@@ -115,7 +116,8 @@ class Chain:
             self.stages.append(executor)
             self._styled.append("style" in arguments)  # a stage without norms has no style
         for stage in self._learning:
-            stage.start_adam(1 / batch)
+            rows = [name for name in stage.parameter_names if is_row(name)]
+            stage.start_adam(1 / batch, dict.fromkeys(rows, rows_factor))
         self._styles = styles
         self._passes_back = coupling == "through"
 

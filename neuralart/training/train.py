@@ -16,6 +16,7 @@ import json
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from neuralart.machine.terminal import REPORT_EVERY, Progress
 from neuralart.options.train import TrainConfig
 from neuralart.pictures.frame import learning_frame
 from neuralart.training.beginning import Setup, set_up
-from neuralart.training.cost import planned_steps
+from neuralart.training.cost import make_plan
+from neuralart.training.pace import Pace, Plan, most_evaluated
 from neuralart.training.result import summary, write_model, write_sheet
 from neuralart.training.run import Checkpoint, State, check_same
 from neuralart.training.schedule import Phase, drawn_styles, phases_of, scored_stages
@@ -50,8 +52,8 @@ def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
     setup = set_up(config)
     try:
         with setup.run.lock(resume=setup.config.resume, overwrite=setup.config.overwrite):
-            phases, checkpoint = _begin(setup)
-            evaluation = Training(setup, phases, checkpoint).run()
+            plan, checkpoint = _begin(setup)
+            evaluation = Training(setup, plan, checkpoint).run()
             setup.cluster.close()
     except PeersGoneError:
         setup.cluster.abandon(128 + signal.SIGTERM)
@@ -66,38 +68,45 @@ def train(config: TrainConfig) -> tuple[Path, dict[str, Any]]:
     return setup.run.model, evaluation
 
 
-def _begin(setup: Setup) -> tuple[list[Phase], Checkpoint]:
+def _begin(setup: Setup) -> tuple[Plan, Checkpoint]:
     """Make the run's folder, or take up the run that is in it."""
     options, inputs = setup.config.result_options(), setup.inputs()
     check_alike(setup.cluster, options, inputs)
     checkpoint = Checkpoint(State(), setup.params, {})
     record = share_run(setup.cluster, setup.run, setup.config.resume)
     if record is None:
-        steps = planned_steps(setup) if setup.cluster.leads else None
-        steps, joint_steps = leaders(setup.cluster, steps)
-        record = {"options": options, "inputs": inputs, "steps": steps, "joint_steps": joint_steps}
+        plan = leaders(setup.cluster, asdict(make_plan(setup)) if setup.cluster.leads else None)
+        record = {"options": options, "inputs": inputs, **plan}
         setup.run.create(record)
     else:
         check_same("options", options, record["options"])
         check_same("inputs", inputs, record["inputs"])
         checkpoint = setup.run.load(setup.shapes()) or checkpoint
     setup.photos.write_skipped(setup.run.skipped)
-    steps, joint_steps = record["steps"], record["joint_steps"]
-    return phases_of(setup.config, steps, joint_steps, len(setup.specs)), checkpoint
+    evaluated = record.get("evaluated", most_evaluated(len(setup.styles)))
+    return Plan(record["steps"], record["joint_steps"], evaluated), checkpoint
 
 
 class Training:
     """The steps of a run, from where its checkpoint stands to the end."""
 
-    def __init__(self, setup: Setup, phases: Sequence[Phase], checkpoint: Checkpoint) -> None:
-        self._setup, self._phases = setup, phases
+    def __init__(self, setup: Setup, plan: Plan, checkpoint: Checkpoint) -> None:
+        config, styles, evaluated = setup.config, len(setup.styles), plan.evaluated
+        self._setup, self._evaluated = setup, evaluated
+        self._phases = phases_of(config, plan.steps, plan.joint_steps, len(setup.specs))
         self._state = checkpoint.state
+        self._pace: Pace | None = None
+        if config.minutes is not None:
+            spent = self._state.seconds
+            self._pace = Pace(config.minutes, spent, setup.batch, styles, evaluated)
+        self._take_plan()
         self._interrupts: Sequence[int] = ()
         self._progress = Progress(
             setup.run.metrics,
             self._state.metrics_bytes,
-            self._steps_done(),
-            sum(phase.steps for phase in phases),
+            self._counted(),
+            self._to_count(),
+            "photo",
             quiet=not setup.cluster.leads,
         )
         # A power cut may have left fewer.
@@ -110,27 +119,38 @@ class Training:
         with contextlib.closing(self._progress), deferred_signals() as self._interrupts:
             self._setup.cluster.interrupts = self._interrupts
             while self._state.phase < len(self._phases):
-                phase = self._phases[self._state.phase]
-                self._learn(phase)
+                self._learn()
+                phase = self._phase
                 evaluation = write_model(
-                    self._setup, self._phases, self._last, phase.trained[-1] + 1
+                    self._setup,
+                    self._phases,
+                    self._last,
+                    phase.trained[-1] + 1,
+                    self._evaluated,
+                    lambda: self._progress.count("measuring"),
                 )
                 self._progress.say(summary(phase.name, evaluation))
                 self._share_skipped()
-                self._state = dataclasses.replace(self._state, phase=self._state.phase + 1, step=0)
+                self._state = dataclasses.replace(
+                    self._state, phase=self._state.phase + 1, step=0, planned=0
+                )
                 self._last = Checkpoint(self._state, self._last.params, {})
         return evaluation
 
-    def _learn(self, phase: Phase) -> None:
+    @property
+    def _phase(self) -> Phase:
+        return self._phases[self._state.phase]
+
+    def _learn(self) -> None:
         """Train the phase's stages to its end."""
         while True:
             try:
-                return self._take_steps(phase)
+                return self._take_steps()
             except _NotFiniteError:
-                self._roll_back(phase)
+                self._roll_back(self._phase)
 
-    def _take_steps(self, phase: Phase) -> None:
-        setup, config = self._setup, self._setup.config
+    def _take_steps(self) -> None:
+        setup, config, phase = self._setup, self._setup.config, self._phase
         chain = setup.chain(phase, self._last)
         begin = time.perf_counter() - self._state.seconds
         if self._state.step == 0:
@@ -158,6 +178,7 @@ class Training:
                 position=position,
                 seconds=time.perf_counter() - begin,
             )
+            phase = self._keep_pace()
             self._report(phase, rate, outcome.losses)
             ends = self._state.step == phase.steps
             if ends or outcome.interrupted or self._state.step % config.save_every == 0:
@@ -170,7 +191,7 @@ class Training:
     def _report(self, phase: Phase, rate: float, losses: Mapping[int, Losses]) -> None:
         state, named = self._state, {f"x{k + 1}": loss for k, loss in losses.items()}
         totals = {name: loss["total"] for name, loss in named.items()}
-        self._progress.step(phase.name, state.step, totals)
+        self._progress.step(phase.name, totals, self._setup.batch)
         if state.step % REPORT_EVERY == 0 or state.step == phase.steps:
             self._progress.record(
                 {
@@ -213,11 +234,45 @@ class Training:
         )
         self._last = dataclasses.replace(last, state=self._state)
         self._setup.run.save(self._last)
-        self._progress.rewind(self._steps_done(), self._state.metrics_bytes)
+        self._take_plan()
+        self._progress.plan(self._to_count())
+        self._progress.rewind(self._counted(), self._state.metrics_bytes)
         self._progress.say(f"{where}: back to step {self._state.step} with half the rate")
 
-    def _steps_done(self) -> int:
-        return sum(phase.steps for phase in self._phases[: self._state.phase]) + self._state.step
+    def _take_plan(self) -> None:
+        """Give the phase the number of steps that the state has for it."""
+        k, planned = self._state.phase, self._state.planned
+        if planned and k < len(self._phases):
+            self._phases[k] = dataclasses.replace(self._phases[k], steps=planned)
+
+    def _keep_pace(self) -> Phase:
+        """The phase, with as many steps as its time has room for."""
+        phase, last = self._phase, self._state.phase == len(self._phases) - 1
+        if self._pace is None or not last:
+            return phase
+        planned = self._pace.steps(self._state.step, phase.steps)
+        if self._setup.cluster.workers > 1:
+            planned = leaders(self._setup.cluster, planned)
+        if planned != phase.steps:
+            self._state = dataclasses.replace(self._state, planned=planned)
+            self._take_plan()
+            self._progress.plan(self._to_count())
+        return self._phase
+
+    def _to_count(self) -> int:
+        """Photos in steps, and photos to measure on, of the whole run."""
+        return sum(phase.steps for phase in self._phases) * self._setup.batch + (
+            len(self._phases) * self._measured()
+        )
+
+    def _counted(self) -> int:
+        """How many of them are done."""
+        done = sum(phase.steps for phase in self._phases[: self._state.phase]) + self._state.step
+        return done * self._setup.batch + self._state.phase * self._measured()
+
+    def _measured(self) -> int:
+        """Photos that are measured on after a phase."""
+        return len(self._setup.styles) * min(self._evaluated, len(self._setup.photos.held_out))
 
     def _share_skipped(self) -> None:
         """List the files that any worker skipped."""

@@ -1,4 +1,4 @@
-"""What a training costs: steps that fit into a time, timed steps, times in words, dry runs."""
+"""What a training costs: timed steps, times in words, dry runs."""
 
 from __future__ import annotations
 
@@ -9,29 +9,9 @@ from types import SimpleNamespace
 import pytest
 from helpers import fails, run_cli
 
-from neuralart.chain.model import load_model
 from neuralart.training import cost
-from neuralart.training.cost import JOINT_SHARE, TIMED_STEPS, TRAINING_SHARE, as_time, steps_in
-from neuralart.training.schedule import JOINT
-
-
-def test_stages_share_the_time_equally_in_steps() -> None:
-    budget = 10 * 60 * TRAINING_SHARE
-    assert steps_in(10, {"stage 1": 0.5, "stage 2": 1.5}) == (int(budget / 2), 0)
-    assert steps_in(10, {"all stages": 0.25}) == (int(budget / 0.25), 0)
-
-
-def test_joint_steps_have_a_share_of_the_time() -> None:
-    budget = 10 * 60 * TRAINING_SHARE
-    steps, joint_steps = steps_in(10, {"stage 1": 0.5, "stage 2": 1.5, JOINT: 2.0})
-    assert steps == int(budget * (1 - JOINT_SHARE) / 2)
-    assert joint_steps == int(budget * JOINT_SHARE / 2)
-    assert budget - 4 < 2 * steps + 2 * joint_steps <= budget
-
-
-def test_every_phase_has_a_step_however_short_the_time() -> None:
-    assert steps_in(0.05, {"stage 1": 60.0}) == (1, 0)
-    assert steps_in(0.05, {"stage 1": 60.0, JOINT: 90.0}) == (1, 1)
+from neuralart.training.cost import TIMED_STEPS, as_time
+from neuralart.training.pace import plan_for
 
 
 @pytest.mark.parametrize(
@@ -74,29 +54,21 @@ def test_a_step_costs_the_median_of_a_few(
 
 @pytest.fixture
 def quarter_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock on which every step takes 0.25 seconds."""
+    """A clock on which every timed step takes 0.25 seconds, and the command began 10 seconds ago."""
     ticks = itertools.count(step=0.25)
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(cost, "since_start", lambda: 10.0)
 
 
 @pytest.mark.usefixtures("quarter_seconds")
 def test_a_dry_run_of_minutes_fills_them(train_arguments: list[object], tmp_path: Path) -> None:
-    more = ("--dry-run", "--minutes", 4)
+    more = ("--dry-run", "--minutes", 4, "--batch", 1)
     result = run_cli(*train_arguments, "--out", tmp_path / "run", *more)
     assert result.exit_code == 0, result.output
     rows = [line.split() for line in result.stdout.splitlines() if line]
-    steps = str(int(4 * 60 * TRAINING_SHARE / 0.5))
-    assert [row[-5:-2] for row in rows[-3:-1]] == [[steps, "0.250", "4.0"]] * 2
+    plan = plan_for(230, {"stage 1": 0.25, "stage 2": 0.25}, 1, 1)
+    assert [row[-5:-2] for row in rows[-3:-1]] == [[str(plan.steps), "0.250", "4.0"]] * 2
     assert rows[-1][:5] == ["in", "all", "about", "4", "min"]
-
-
-@pytest.mark.usefixtures("quarter_seconds")
-def test_a_training_of_minutes_takes_the_steps_that_fit(
-    train_arguments: list[object], tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    assert run_cli(*train_arguments, "--out", out, "--minutes", 0.05).exit_code == 0
-    assert load_model(out).card["steps"] == [int(3 * TRAINING_SHARE / 0.5)] * 2 == [5, 5]
 
 
 def test_a_dry_run_says_the_cost_and_writes_nothing(

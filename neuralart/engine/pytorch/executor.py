@@ -228,10 +228,19 @@ class TorchExecutor(Executor):
             for name in self._learned:
                 replica.parameters[name].grad = None
 
-    def start_adam(self, scale: float) -> None:
+    def start_adam(self, scale: float, factors: Mapping[str, float] | None = None) -> None:
         self._scale, self._steps = scale, 0
+        self._factors: dict[float, list[str]] = {}
+        for name in self._learned:
+            self._factors.setdefault((factors or {}).get(name, 1.0), []).append(name)
         self._optimisers = [
-            torch.optim.Adam([replica.parameters[name] for name in self._learned], betas=BETAS)
+            torch.optim.Adam(
+                [
+                    {"params": [replica.parameters[name] for name in names]}
+                    for names in self._factors.values()
+                ],
+                betas=BETAS,
+            )
             for replica in self._replicas
         ]
         self.clear_gradients()
@@ -241,10 +250,10 @@ class TorchExecutor(Executor):
         for replica, optimiser in zip(self._replicas, self._optimisers, strict=True):
             learned = [replica.parameters[name] for name in self._learned]
             torch._foreach_mul_([_gradient(each) for each in learned], self._scale)
-            (group,) = optimiser.param_groups
-            # PyTorch's epsilon is beside the root of the corrected second moment.
-            group["eps"] = EPSILON / (1 - BETAS[1] ** self._steps) ** 0.5
-            group["lr"] = rate
+            for group, factor in zip(optimiser.param_groups, self._factors, strict=True):
+                # PyTorch's epsilon is beside the root of the corrected second moment.
+                group["eps"] = EPSILON / (1 - BETAS[1] ** self._steps) ** 0.5
+                group["lr"] = rate * factor
             optimiser.step()
         self.clear_gradients()
 
