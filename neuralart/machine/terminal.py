@@ -22,6 +22,8 @@ tqdm.monitor_interval = 0
 
 T = TypeVar("T")
 
+NO_SIZE = {"ncols": 80, "nrows": 24}  # of a terminal that does not say how large it is
+
 REPORT_EVERY = 10  # steps between lines of metrics.jsonl
 
 
@@ -29,15 +31,11 @@ def bar(
     items: Iterable[T], total: int, unit: str, what: str | None = None, *, quiet: bool = False
 ) -> Iterator[T]:
     """Yield the items, and count them with a bar on the terminal; ``what`` stands before it."""
-    yield from tqdm(
-        items,
-        what,
-        total=total,
-        unit=unit,
-        file=sys.stderr,
-        disable=quiet or None,
-        dynamic_ncols=True,
-    )
+    with counting(total, 0, unit, quiet) as counted:
+        counted.set_description(what)
+        for item in items:
+            yield item
+            counted.update()
 
 
 class Progress:
@@ -159,8 +157,16 @@ def counting(total: int, done: int, unit: str, quiet: bool = False) -> Any:
         unit=unit,
         file=sys.stderr,
         disable=quiet or None,
-        dynamic_ncols=True,
+        **({"dynamic_ncols": True} if _has_size() else NO_SIZE),
     )
+
+
+def _has_size() -> bool:
+    """Whether the terminal says how large it is: tqdm draws nothing on one of no columns."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        return True
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

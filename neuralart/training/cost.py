@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from neuralart.errors import ConfigError
 from neuralart.machine.clock import since_start
 from neuralart.machine.memory import peak_memory
-from neuralart.machine.terminal import table, tell
+from neuralart.machine.terminal import counting, table
 from neuralart.options.train import TrainConfig
 from neuralart.training.beginning import Setup, set_up
 from neuralart.training.pace import Plan, most_evaluated, plan_for
@@ -28,14 +28,21 @@ def seconds_per_step(setup: Setup, phases: Sequence[Phase], timed: int) -> dict[
     The chains are forgotten: nothing that the training computes with changes.
     """
     _, photos = next(setup.photos.stream(0, setup.places))
-    return {phase.name: _time(setup, phase, photos, timed) for phase in phases}
+    count, quiet = len(phases) * (1 + timed), not setup.cluster.leads
+    with counting(count, 0, "step", quiet) as counted:
+        counted.set_description("timing")
+        return {phase.name: _time(setup, phase, photos, timed, counted.update) for phase in phases}
 
 
-def _time(setup: Setup, phase: Phase, photos: Any, timed: int) -> float:
+def _time(
+    setup: Setup, phase: Phase, photos: Any, timed: int, count: Callable[[], object]
+) -> float:
     chain = setup.chain(phase, Checkpoint(State(), setup.params, {}))
     scored = scored_stages(phase, setup.config.seed, 0)
     styles = [0] * len(photos)
     batch_gradients(setup.perceptual, chain, photos, styles, scored)  # the first one sets up memory
+    setup.devices.settle()
+    count()
     seconds = []
     for _ in range(timed):
         begin = time.perf_counter()
@@ -44,6 +51,7 @@ def _time(setup: Setup, phase: Phase, photos: Any, timed: int) -> float:
             chain.update(0.0)
         setup.devices.settle()
         seconds.append(time.perf_counter() - begin)
+        count()
     return median(seconds)
 
 
@@ -56,8 +64,6 @@ def make_plan(setup: Setup, step_seconds: Mapping[str, float] | None = None) -> 
     if config.minutes is None:
         return Plan(config.steps, config.joint_steps, most_evaluated(styles))
     if step_seconds is None:
-        if setup.cluster.leads:
-            tell(f"timing a few steps for a plan of {config.minutes:g} minutes")
         step_seconds = seconds_per_step(setup, _one_step_each(setup), TIMED_FOR_A_PLAN)
     left = 60 * config.minutes - since_start()
     return plan_for(left, step_seconds, setup.batch, styles)

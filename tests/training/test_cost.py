@@ -88,10 +88,18 @@ def test_a_dry_run_says_the_cost_and_writes_nothing(
     assert rows[-1][:3] == ["in", "all", "about"]
 
 
+def test_a_dry_run_where_a_run_is(train_arguments: list[object], run_dir: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
+    result = run_cli(*train_arguments, "--out", run_dir, "--dry-run", "--joint-steps", 1)
+    assert result.exit_code == 0, result.output
+    assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
+
+
 def test_a_dry_run_reports_the_same_mistakes_as_a_run(
-    train_arguments: list[object], run_dir: Path, tmp_path: Path
+    train_arguments: list[object], tmp_path: Path
 ) -> None:
-    fails(run_cli(*train_arguments, "--out", run_dir, "--dry-run"), 1, "--overwrite")
+    nowhere = ("--data", tmp_path / "nowhere")
+    fails(run_cli(*train_arguments, *nowhere, "--out", tmp_path / "r", "--dry-run"), 1, "nowhere")
     fails(
         run_cli(*train_arguments, "--out", tmp_path / "r", "--dry-run", "--kvstore", "dist_sync"),
         2,
