@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from neuralart.chain.model import Style
 from neuralart.chain.receptive_field import MEASURED_PIXELS, receptive_margins, size_multiple
 from neuralart.errors import ConfigError, OutputError
 from neuralart.exporting.graph import smallest_px
 from neuralart.exporting.subject import Subject, file_names
 from neuralart.machine.files import DATA
 from neuralart.options.export import ExportConfig
+from neuralart.pictures.editing import centre_crop
+from neuralart.pictures.reading import decode_image
+from neuralart.pictures.writing import encode_image
 
-FORMAT = 2
+FORMAT = 3
 
 BUILT = DATA / "web"
 """The page as scripts/build_web makes it, with ONNX Runtime in its folder ``ort``."""
@@ -28,10 +33,10 @@ _BUILD = "run scripts/build_web in neuralart's folder, or install again where th
 def check(config: ExportConfig) -> None:
     """Raise ConfigError for an option that the page cannot meet, OutputError if it is not built."""
     if config.static is not None:
-        raise ConfigError("--format web does not take --static")
+        raise ConfigError("--format web does not take --static; leave it away")
     if not (BUILT / "index.html").is_file():
         raise OutputError(f"--format web: no page in {BUILT}: {_BUILD}")
-    if not any((BUILT / RUNTIME).glob("*.wasm")):
+    if not any((BUILT / RUNTIME).glob("*.wasm.gz")):
         raise OutputError(f"--format web: no ONNX Runtime in {BUILT / RUNTIME}: {_BUILD}")
 
 
@@ -51,33 +56,34 @@ def finish(subjects: Sequence[Subject], folder: Path) -> None:
                 "minimum": smallest_px(subject.specs),
                 "multiple": size_multiple(subject.specs),
                 "reach": max(receptive_margins(subject.specs)),
-                "styles": _write_styles(subject, folder / MODELS),
+                "styles": _styles(subject),
             }
         )
     manifest = {"format": FORMAT, "models": models}
     (folder / MODELS / "models.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _write_styles(subject: Subject, folder: Path) -> list[dict[str, str]]:
-    """Write the thumbnails, and return the rows of the styles in the order of ``mixture``.
+def _styles(subject: Subject) -> list[dict[str, str]]:
+    """The rows of a model's styles, in the order of ``mixture``."""
+    names = file_names(subject.chain.names) if subject.styles > 1 else [subject.name]
+    return [
+        {
+            "name": name,
+            "title": subject.title_of(style),
+            "licence": str(style.card.get("licence", "")),
+            "thumbnail": _thumbnail(style),
+        }
+        for style, name in zip(subject.chain.styles, names, strict=True)
+    ]
 
-    A style without a thumbnail has an empty name for it.
+
+def _thumbnail(style: Style) -> str:
+    """A square of the style image as a data: URL, or an empty string if the model has none.
+
+    In the list itself, the pictures of all styles take the page no request.
     """
-    names, thumbnails = [subject.name], [f"{subject.name}.png"]
-    if subject.styles > 1:
-        names = file_names(subject.chain.names)
-        thumbnails = [f"{subject.name}/{name}.png" for name in names]
-    rows = []
-    for style, name, thumbnail in zip(subject.chain.styles, names, thumbnails, strict=True):
-        if style.thumbnail:
-            (folder / thumbnail).parent.mkdir(exist_ok=True)
-            (folder / thumbnail).write_bytes(style.thumbnail)
-        rows.append(
-            {
-                "name": name,
-                "title": subject.title_of(style),
-                "licence": str(style.card.get("licence", "")),
-                "thumbnail": thumbnail if style.thumbnail else "",
-            }
-        )
-    return rows
+    if not style.thumbnail:
+        return ""
+    image = decode_image(style.thumbnail, f"the thumbnail of {style.name}")
+    jpeg = encode_image(centre_crop(image, min(image.shape[:2])), ".jpg", 80)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -26,12 +26,16 @@ from neuralart.exporting.parity import PHOTOS
 from neuralart.exporting.targets import TARGETS
 from neuralart.pictures.pixels import PIXEL_MEAN
 from neuralart.pictures.reading import read_image
-from neuralart.pictures.writing import write_image
+from neuralart.pictures.writing import encode_image, write_image
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+FIRST, SECOND = (encode_image(picture(seed, 24, 30), ".png") for seed in (1, 2))
+"""Thumbnails."""
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +45,7 @@ def style_model(tmp_path_factory: pytest.TempPathFactory, tiny_config: Path) -> 
     model = random_model([generator_from_dict(name, table) for name, table in tables.items()])
     path = tmp_path_factory.mktemp("models") / "waves.neuralart"
     card = {"style": "waves.png", "licence": "Apache-2.0"}
-    model = dataclasses.replace(model, card=card, thumbnail=b"picture", name="waves")
+    model = dataclasses.replace(model, card=card, thumbnail=FIRST, name="waves")
     StyledChain.of(model).save(path)
     return path
 
@@ -55,7 +59,7 @@ def chain_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chain = random_chain([LITTLE, LITTLE], NAMES)
     styles = tuple(
         Style(name, {"style": f"{name}.png", "licence": "Apache-2.0"}, thumbnail)
-        for name, thumbnail in zip(NAMES, [b"first", b"second", b""], strict=True)
+        for name, thumbnail in zip(NAMES, [FIRST, SECOND, b""], strict=True)
     )
     path = tmp_path_factory.mktemp("chains") / "three.neuralart"
     dataclasses.replace(chain, styles=styles).save(path)
@@ -191,7 +195,7 @@ def test_an_export_of_several_styles_says_which(chain_file: Path, tmp_path: Path
     assert list(cards) == NAMES and cards["dots"]["style"] == "dots.png"
     assert json.loads(facts["card"]) == cards
     pictures = {path.name: path.read_bytes() for path in (folder / "styles").iterdir()}
-    assert pictures == {"waves.png": b"first", "dots.png": b"second"}
+    assert pictures == {"waves.png": FIRST, "dots.png": SECOND}
 
 
 @pytest.mark.parametrize("choice", ["dots", "dots=0.7,lines=0.3"])
@@ -209,7 +213,7 @@ def test_one_style_or_mixture_alone(chain_file: Path, tmp_path: Path, choice: st
     assert abs(apart).max() < 0.01
     card = json.loads((folder / "card.json").read_text())
     assert (card["style"], card.get("mixture", "dots")) == ("dots.png", choice)
-    assert (folder / "style.png").read_bytes() == b"second"
+    assert (folder / "style.png").read_bytes() == SECOND
 
 
 def test_a_style_that_is_not_there(chain_file: Path, style_model: Path, tmp_path: Path) -> None:
@@ -443,7 +447,7 @@ def built_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     built = tmp_path / "built"
     (built / "ort").mkdir(parents=True)
     (built / "index.html").write_text("<html></html>")
-    (built / "ort" / "ort.wasm").write_text("runtime")
+    (built / "ort" / "ort.wasm.gz").write_text("runtime")
     monkeypatch.setattr("neuralart.exporting.page.BUILT", built)
     return built
 
@@ -463,15 +467,14 @@ def test_a_page_of_two_styles(style_model: Path, built_page: Path, tmp_path: Pat
     result = run_cli(*command)
     assert result.exit_code == 0, result.output
     assert "models/waves.onnx (waves, fp16): differs" in result.stderr
-    assert (folder / "index.html").exists() and (folder / "ort" / "ort.wasm").exists()
+    assert (folder / "index.html").exists() and (folder / "ort" / "ort.wasm.gz").exists()
     manifest = json.loads((folder / "models" / "models.json").read_text())
     styles = [style for row in manifest["models"] for style in row["styles"]]
     assert [style["name"] for style in styles] == ["waves", "other"]
     row, style = manifest["models"][0], styles[0]
     data = (folder / "models" / row["file"]).read_bytes()
     assert row["sha256"] == hashlib.sha256(data).hexdigest()
-    thumbnail = (folder / "models" / style["thumbnail"]).read_bytes()
-    assert thumbnail == load_model(style_model).thumbnail
+    assert style["thumbnail"].startswith("data:image/jpeg;base64,")
     assert (row["stages"], style["title"], style["licence"]) == (2, "Waves", "Apache-2.0")
     # Each norm has 4 channels; the first stage has one norm, the second three.
     assert (row["statistics"], row["multiple"]) == (16, 2)
@@ -489,8 +492,8 @@ def test_a_page_of_one_chain(chain_file: Path, built_page: Path, tmp_path: Path)
     assert [style["name"] for style in row["styles"]] == NAMES
     assert [style["title"] for style in row["styles"]] == ["Waves", "Dots", "Lines"]
     thumbnails = [style["thumbnail"] for style in row["styles"]]
-    assert thumbnails == ["three/waves.png", "three/dots.png", ""]
-    assert (folder / "models" / thumbnails[1]).read_bytes() == b"second"
+    assert [thumbnail[:15] for thumbnail in thumbnails] == ["data:image/jpeg"] * 2 + [""]
+    assert thumbnails[0] != thumbnails[1]
     assert row["statistics"] == 18  # two stages with norms of 5 and 4 channels
     model = onnx.load(folder / "models" / "three.onnx")
     inputs = [put.name for put in model.graph.input]
@@ -501,7 +504,7 @@ def test_a_page_of_one_chain(chain_file: Path, built_page: Path, tmp_path: Path)
 def test_a_page_that_cannot_be_made(style_model: Path, built_page: Path, tmp_path: Path) -> None:
     command = ("export", style_model, "--to", tmp_path / "e", "--format", "web")
     fails(run_cli(*command, "--static", "40x40"), 2, "does not take --static")
-    (built_page / "ort" / "ort.wasm").unlink()
+    (built_page / "ort" / "ort.wasm.gz").unlink()
     fails(run_cli(*command), 1, "no ONNX Runtime", "run scripts/build_web")
     (built_page / "index.html").unlink()
     fails(run_cli(*command), 1, "no page", "run scripts/build_web")

@@ -35,7 +35,10 @@ pytestmark = pytest.mark.skipif(
 def page_folder(
     tmp_path_factory: pytest.TempPathFactory, run_dir: Path, train_arguments: list[object]
 ) -> Path:
-    """A folder with the exported page (``site``), photos, and files that are no photos."""
+    """A folder with the exported page (``site``), photos, and files that are no photos.
+
+    ``shipped`` is a page of the shipped styles.
+    """
     folder = tmp_path_factory.mktemp("page")
     tiny, other, trio = (folder / f"{name}.neuralart" for name in ("tiny", "other", "trio"))
     shutil.copy(run_dir / "model.neuralart", tiny)
@@ -45,6 +48,9 @@ def page_folder(
     result = run_cli("export", tiny, other, trio, *arguments)
     assert result.exit_code == 0, result.output
 
+    result = run_cli("export", "masters", "--to", folder / "shipped", "--format", "web")
+    assert result.exit_code == 0, result.output
+
     photo = read_image(Path(skimage.__file__).parent / "data" / "chelsea.png")
     Image.fromarray(photo).save(folder / "show.png")
     Image.fromarray(photo[60:180, 120:290]).save(folder / "photo.png")
@@ -52,6 +58,8 @@ def page_folder(
     Image.fromarray(photo[:3, :5]).save(folder / "dot.png")
     large = np.tile(photo, (3, 3, 1))[:801, :1100]
     Image.fromarray(large).save(folder / "large.jpg", quality=95)
+    long = np.tile(photo, (4, 4, 1))[:1200, :1500]
+    Image.fromarray(long).save(folder / "long.jpg", quality=95)
     on_its_side = Image.fromarray(stored(photo[:120, :160], 6))
     on_its_side.save(folder / "turned.jpg", quality=95, exif=exif(6))
 
@@ -89,7 +97,7 @@ def paintings(page_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("paintings")
-@pytest.mark.parametrize("file", ["paints", "people"])
+@pytest.mark.parametrize("file", ["first", "paints", "people"])
 def test_the_page(page_folder: Path, file: str) -> None:
     result = subprocess.run(
         ["npx", "vitest", "run", f"tests/page/{file}.test.ts", "--reporter=verbose"],

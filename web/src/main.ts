@@ -1,15 +1,18 @@
 /** The page's controls and what they do. */
 
-import { Camera } from "./camera";
 import { element } from "./dom";
 import { drawnMixture, Easel } from "./easel";
 import { fetchStyles, type Style } from "./manifest";
 import { type Choice, choiceOf } from "./mixture";
-import { workOffline } from "./offline";
+import { reloadForThreads, workOffline } from "./offline";
 import { isSmallDevice, Painter } from "./painter";
-import { openPhoto, type Photo } from "./photo";
+import { Paintings } from "./paintings";
+import type { Photo } from "./photo";
 import { between, paste } from "./pixels";
-import type { Picture } from "./protocol";
+import { ProgressBar } from "./progress";
+import type { Engine, Picture } from "./protocol";
+import { type Build, suitableBuild } from "./runtime";
+import { takePhotos } from "./sources";
 
 /**
  * The most pixels to paint. With four stages, memory holds the photo and four pictures at 3 bytes a
@@ -17,8 +20,11 @@ import type { Picture } from "./protocol";
  */
 const MOST_PIXELS = isSmallDevice() ? 12_000_000 : 24_000_000;
 
+/** The most memory for the paintings of before, in bytes. */
+const MOST_KEPT = isSmallDevice() ? 60_000_000 : 300_000_000;
+
 const status = element("status");
-const progress = element<HTMLProgressElement>("progress");
+const progress = new ProgressBar();
 const stop = element<HTMLButtonElement>("stop");
 const download = element<HTMLButtonElement>("download");
 const strength = element<HTMLInputElement>("strength");
@@ -37,6 +43,7 @@ let style: Style;
 let choice: Choice;
 /** The picture after each stage, as far as this photo has been painted in this choice. */
 let painting: Picture[] = [];
+const paintings = new Paintings(MOST_KEPT);
 
 function alertUser(text: string): void {
   element("alert-text").textContent = text;
@@ -80,28 +87,29 @@ function setStages(): void {
 
 for (const slider of [strength, stage, divider]) slider.addEventListener("input", applySliders);
 
+/** Moves the divider to the pointer. Some phones else move it only where its thumb is touched. */
+function moveDivider({ clientX }: PointerEvent): void {
+  const { left, width } = frame.getBoundingClientRect();
+  divider.value = String((100 * (clientX - left)) / width);
+  applySliders();
+}
+
+divider.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  divider.setPointerCapture(event.pointerId);
+  moveDivider(event);
+});
+divider.addEventListener("pointermove", (event) => {
+  if (divider.hasPointerCapture(event.pointerId)) moveDivider(event);
+});
+
 // ---- Painting
 
 function showProgress(isPainting: boolean): void {
-  progress.hidden = !isPainting;
+  if (isPainting) progress.begin();
+  else progress.end();
   stop.hidden = !isPainting;
   canvas.setAttribute("aria-busy", String(isPainting));
-}
-
-/** The next animation frame of the progress bar. */
-let progressFrame = 0;
-
-/** Moves the progress bar from `done` towards `done + next` in about so many seconds. */
-function moveProgress(done: number, next: number, seconds: number): void {
-  cancelAnimationFrame(progressFrame);
-  const begun = performance.now();
-  const tick = () => {
-    const share = seconds > 0 ? (performance.now() - begun) / 1000 / seconds : 0;
-    // Stops short of the end, which the worker's next answer reports.
-    progress.value = done + next * Math.min(0.95, share);
-    progressFrame = requestAnimationFrame(tick);
-  };
-  tick();
 }
 
 /** Removes the painting; the photo stays. */
@@ -113,19 +121,44 @@ function clearPainting(): void {
 }
 
 function endWith(text: string): void {
-  cancelAnimationFrame(progressFrame);
   showProgress(false);
   status.textContent = text;
 }
 
-function makePainter(page: string): Painter {
-  let begun = 0;
-  return new Painter(page, {
+/** When the present painting was begun. */
+let begun = 0;
+
+function inSeconds(seconds: number): string {
+  return `in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} seconds`;
+}
+
+/** What `paintings` knows a painting by. A photo of another size is another picture. */
+function keyOf({ key, width, height }: Photo): string {
+  return [choice.model.file, choice.name, width, height, key].join("\n");
+}
+
+/** Shows the finished painting. */
+function finish(text: string): void {
+  easel.showFinished(painting);
+  frame.classList.remove("bare");
+  download.disabled = false;
+  canvas.setAttribute("aria-label", `“${photo?.name}” painted as ${choice.title}`);
+  endWith(text);
+}
+
+/** What computes: `?engine=webgpu` and `?engine=wasm` in the page's address choose it. */
+function engineFor(build: Build): Engine {
+  if (build === "plain") return "wasm";
+  const asked = new URLSearchParams(location.search).get("engine");
+  return asked === "webgpu" || asked === "wasm" ? asked : "fastest";
+}
+
+function makePainter(page: string, build: Build): Painter {
+  return new Painter(page, build, engineFor(build), {
     engine(text) {
-      begun ||= performance.now();
       element("engine").textContent = `Computed by ${text}.`;
     },
-    progress: moveProgress,
+    progress: (answer) => progress.move(answer),
     preview(width, height, stages) {
       easel.drawPart(width, height, stages);
       frame.classList.remove("bare");
@@ -142,11 +175,8 @@ function makePainter(page: string): Painter {
     },
     done() {
       const seconds = (performance.now() - begun) / 1000;
-      begun = 0;
-      easel.showFinished(painting);
-      download.disabled = false;
-      canvas.setAttribute("aria-label", `“${photo?.name}” painted as ${choice.title}`);
-      endWith(`Painted in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} seconds.`);
+      if (photo) paintings.set(keyOf(photo), { stages: painting, seconds });
+      finish(`Painted ${inSeconds(seconds)}.`);
     },
     notice: alertUser,
     failed(text) {
@@ -161,20 +191,31 @@ let painter: Painter | undefined;
 
 function paint(): void {
   clearTimeout(repainting);
-  if (!photo || !painter) return;
+  if (!painter) return;
   choice = chosen();
+  if (!photo) {
+    painter.prepare(choice);
+    return;
+  }
   clearPainting();
-  canvas.setAttribute("aria-label", `“${photo.name}”, not painted yet`);
   setStages();
+  const before = paintings.get(keyOf(photo));
+  if (before) {
+    painter.stopPainting();
+    painting = before.stages;
+    finish(`Painted before, ${inSeconds(before.seconds)}.`);
+    return;
+  }
+  canvas.setAttribute("aria-label", `“${photo.name}”, not painted yet`);
   status.textContent = `Painting ${photo.width} × ${photo.height} as ${choice.title} …`;
-  progress.value = 0;
   showProgress(true);
-  void painter.paint(choice, photo);
+  begun = performance.now();
+  painter.paint(choice, photo);
 }
 
 stop.onclick = () => {
   clearTimeout(repainting);
-  painter?.stop();
+  painter?.stopPainting();
   clearPainting();
   endWith("Stopped.");
   element("file").focus();
@@ -192,50 +233,7 @@ function showPhoto(next: Photo): void {
   paint();
 }
 
-// ---- Where photos come from
-
-async function open(file: Blob, name: string): Promise<void> {
-  const before = status.textContent;
-  status.textContent = `Opening “${name}” …`;
-  try {
-    showPhoto(await openPhoto(file, name, MOST_PIXELS));
-  } catch (error) {
-    status.textContent = before;
-    alertUser(error instanceof Error ? error.message : String(error));
-  }
-}
-
-for (const id of ["file", "capture"]) {
-  const input = element<HTMLInputElement>(id);
-  input.addEventListener("change", () => {
-    const file = input.files?.[0];
-    if (file) void open(file, file.name);
-    input.value = ""; // so that choosing the same file again is a change
-  });
-}
-
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  element("drop").classList.add("over");
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) element("drop").classList.remove("over");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  element("drop").classList.remove("over");
-  const file = event.dataTransfer?.files[0];
-  if (file) void open(file, file.name);
-  else alertUser("That is not a file. Save the picture first and drop the file here.");
-});
-document.addEventListener("paste", (event) => {
-  const file = event.clipboardData?.files[0];
-  if (file) void open(file, file.name);
-  else alertUser("There is no picture to paste. Copy the picture itself, not its address.");
-});
-
-const camera = new Camera(MOST_PIXELS, showPhoto, alertUser);
-element("camera-open").onclick = () => void camera.open();
+takePhotos(MOST_PIXELS, showPhoto, alertUser);
 element("alert-close").onclick = () => {
   closeAlert();
   element("file").focus();
@@ -347,6 +345,7 @@ share.addEventListener("change", () => {
 
 async function start(): Promise<void> {
   const page = document.baseURI;
+  if (await reloadForThreads(() => !photo)) return;
   try {
     styles = await fetchStyles(page);
   } catch (error) {
@@ -358,17 +357,13 @@ async function start(): Promise<void> {
   listStyles();
   listSeconds();
   setStages();
-  painter = makePainter(page);
-  status.textContent = "";
-  if (photo) paint();
-  await workOffline(
-    styles,
-    page,
-    () => !photo,
-    () => {
-      element("offline").textContent = "Works without network from now on.";
-    },
-  );
+  const build = await suitableBuild();
+  painter = makePainter(page, build);
+  if (!photo) status.textContent = "";
+  paint();
+  await workOffline(styles, page, build, () => {
+    element("offline").textContent = "Works without network from now on.";
+  });
 }
 
 void start();

@@ -25,7 +25,7 @@ export interface Style {
   name: string;
   title: string;
   licence: string;
-  /** Address of a picture of the style image, or empty. */
+  /** A picture of the style image as a data: URL, or empty. */
   thumbnail: string;
   model: Model;
   /** The place of its weight among those of the model's styles. */
@@ -37,7 +37,7 @@ type StyleRow = Omit<Style, "model" | "index">;
 type ModelRow = Omit<Model, "styles"> & { styles: StyleRow[] };
 
 /** The format of models.json that this page reads. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 const MODELS = "models/";
 
@@ -59,7 +59,8 @@ function missingIn(row: ModelRow): string | undefined {
   if (typeof row.file !== "string") return "its file";
   if (typeof row.sha256 !== "string" || !SHA256.test(row.sha256)) return "its checksum";
   const named = (style: StyleRow) =>
-    [style?.name, style?.title, style?.thumbnail].every((x) => typeof x === "string");
+    [style?.name, style?.title, style?.thumbnail].every((x) => typeof x === "string") &&
+    /^(data:image\/|$)/.test(style.thumbnail);
   return Array.isArray(row.styles) && row.styles.every(named) ? undefined : "its styles";
 }
 
@@ -91,10 +92,7 @@ export function parseManifest(data: unknown, page: string): Style[] {
     // With the checksum, a new model has a new address, and caches never serve an old one.
     const file = addressOf(`${row.file}?v=${row.sha256.slice(0, 12)}`, folder).href;
     const model: Model = { ...row, file, styles: row.styles.length };
-    return row.styles.map((style, index) => {
-      const thumbnail = style.thumbnail && addressOf(style.thumbnail, folder).href;
-      return { ...style, thumbnail, model, index };
-    });
+    return row.styles.map((style, index) => ({ ...style, model, index }));
   });
   if (styles.length === 0) throw new Error("models.json lists no style; export the page again.");
   return styles;

@@ -1,7 +1,17 @@
 /** Starts the worker that paints, and tries another way when one fails. */
 
 import type { Choice } from "./mixture";
-import type { Answer, Budget, Failure, PaintRequest, Picture, Provider } from "./protocol";
+import type {
+  Answer,
+  Budget,
+  Engine,
+  Failure,
+  PaintRequest,
+  Picture,
+  PrepareRequest,
+} from "./protocol";
+import type { Build } from "./runtime";
+import PaintWorker from "./worker?worker&inline";
 
 /** Tried in this order when memory is short. The first two measure as `neuralart stylize` does. */
 const BUDGETS: Budget[] = [
@@ -18,7 +28,7 @@ export function isSmallDevice(): boolean {
 
 export interface Listener {
   engine(text: string): void;
-  progress(done: number, next: number, seconds: number): void;
+  progress(answer: Extract<Answer, { type: "progress" }>): void;
   preview(width: number, height: number, stages: Uint8Array<ArrayBuffer>[]): void;
   tile(answer: Extract<Answer, { type: "tile" }>): void;
   done(): void;
@@ -37,78 +47,96 @@ const SENTENCES: Record<Exclude<Failure, "gpu">, (choice: Choice) => string> = {
 
 export class Painter {
   private worker: Worker | undefined;
-  private isBusy = false;
-  private provider: Provider | undefined;
+  /** What is being painted. */
+  private job: { choice: Choice; photo: Picture } | undefined;
   private budgetIndex = isSmallDevice() ? 1 : 0;
 
   constructor(
     /** The page's address. */
     private readonly page: string,
+    private readonly build: Build,
+    private engine: Engine,
     private readonly listener: Listener,
   ) {}
 
-  /** Stops painting at once. */
-  stop(): void {
-    this.worker?.terminate();
-    this.worker = undefined;
-    this.isBusy = false;
+  /** Stops painting, if it paints. The worker of an ended painting is ready for the next. */
+  stopPainting(): void {
+    if (this.job) this.stop();
   }
 
-  async paint(choice: Choice, photo: Picture): Promise<void> {
-    if (this.isBusy) this.stop();
-    this.isBusy = true;
-    this.provider ??= (await navigator.gpu?.requestAdapter().catch(() => null)) ? "webgpu" : "wasm";
-    if (!this.isBusy) return; // stopped while it asked for the adapter
-    const { provider } = this;
-    const request: PaintRequest = {
+  private stop(): void {
+    this.worker?.terminate();
+    this.worker = undefined;
+    this.job = undefined;
+  }
+
+  /** Loads what a painting needs, so that it begins at once. */
+  prepare(choice: Choice): void {
+    if (!this.job) this.send({ type: "prepare", ...this.common(choice) });
+  }
+
+  paint(choice: Choice, photo: Picture): void {
+    this.stopPainting();
+    this.job = { choice, photo };
+    const { width, height, rgb } = photo;
+    this.send({
       type: "paint",
-      model: choice.model,
-      mixture: choice.mixture,
-      photo,
-      provider,
+      ...this.common(choice),
+      photo: { width, height, rgb },
       budget: BUDGETS[this.budgetIndex],
-      page: this.page,
-    };
-    this.worker ??= new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.receive(data, choice, photo);
-    this.worker.onerror = (event) => {
-      // The worker could not catch it: it was not loaded, or its module aborted.
-      const failure = event.message ? "memory" : "runtime";
-      this.receive({ type: "failed", failure, detail: event.message }, choice, photo);
-    };
+    });
+  }
+
+  private common({ model, mixture }: Choice) {
+    return { model, mixture, engine: this.engine, build: this.build, page: this.page };
+  }
+
+  private send(request: PaintRequest | PrepareRequest): void {
+    if (!this.worker) {
+      const worker = new PaintWorker();
+      worker.onmessage = ({ data }: MessageEvent<Answer>) => this.receive(data);
+      worker.onerror = (event) => {
+        // The worker could not catch it: it was not loaded, or its module aborted.
+        const failure = event.message ? "memory" : "runtime";
+        this.receive({ type: "failed", failure, detail: event.message });
+      };
+      this.worker = worker;
+    }
     this.worker.postMessage(request);
   }
 
-  private receive(answer: Answer, choice: Choice, photo: Picture): void {
+  private receive(answer: Answer): void {
     const { listener } = this;
-    if (answer.type === "engine") listener.engine(answer.text);
-    else if (answer.type === "progress")
-      listener.progress(answer.done, answer.next, answer.seconds);
+    if (answer.type === "engine") {
+      this.engine = answer.provider;
+      listener.engine(answer.text);
+    } else if (answer.type === "progress") listener.progress(answer);
     else if (answer.type === "preview")
       listener.preview(answer.width, answer.height, answer.stages);
     else if (answer.type === "tile") listener.tile(answer);
-    else if (answer.type === "failed") this.recover(answer.failure, answer.detail, choice, photo);
+    else if (answer.type === "failed") this.recover(answer.failure, answer.detail);
     else {
-      this.isBusy = false;
+      this.job = undefined;
       listener.done();
     }
   }
 
-  private recover(failure: Failure, detail: string, choice: Choice, photo: Picture): void {
+  private recover(failure: Failure, detail: string): void {
     console.warn(`neuralart: ${failure}: ${detail}`);
-    const wasBusy = this.isBusy;
+    const { job } = this;
     this.stop(); // only the worker's end frees its memory
-    if (!wasBusy) return; // the graphics card was lost between two paintings; the next asks again
+    if (failure === "gpu") this.engine = "wasm";
+    if (!job) return; // lost between two paintings
+    const { choice, photo } = job;
     if (failure === "gpu") {
-      this.provider = "wasm";
       this.listener.notice(
         "The graphics card stopped answering. Painting goes on on the processor, which is slower.",
       );
-      void this.paint(choice, photo);
+      this.paint(choice, photo);
     } else if (failure === "memory" && this.budgetIndex + 1 < BUDGETS.length) {
       this.budgetIndex += 1;
       this.listener.notice("Memory was short. Painting goes on in smaller pieces.");
-      void this.paint(choice, photo);
+      this.paint(choice, photo);
     } else {
       this.listener.failed(SENTENCES[failure](choice));
     }

@@ -12,6 +12,8 @@ const HEADER_BYTES = 4_000_000;
 
 export interface Photo extends Picture {
   name: string;
+  /** The same for the same file. */
+  key: string;
   /** A sentence for people if the photo was shrunk, else empty. */
   note: string;
 }
@@ -50,7 +52,8 @@ async function sizeInHeader(file: Blob): Promise<[number, number] | undefined> {
 }
 
 /** Opens a file, upright, in at most `most` pixels. Throws Error with a sentence for people. */
-export async function openPhoto(file: Blob, name: string, most: number): Promise<Photo> {
+export async function openPhoto(file: File, most: number): Promise<Photo> {
+  const { name } = file;
   if (file.size === 0) throw new Error(`“${name}” is empty.`);
   const claimed = await sizeInHeader(file);
   if (claimed && claimed[0] * claimed[1] > MOST_DECODED_PIXELS) {
@@ -77,6 +80,7 @@ export async function openPhoto(file: Blob, name: string, most: number): Promise
     return {
       ...pixels,
       name,
+      key: [name, file.size, file.lastModified].join("/"),
       note: isShrunk
         ? `The photo has ${megapixels(size[0] * size[1])}; it is painted at ` +
           `${pixels.width} × ${pixels.height}, which fits this device’s memory.`
@@ -92,5 +96,5 @@ export async function openPhoto(file: Blob, name: string, most: number): Promise
 /** The camera's current picture, in at most `most` pixels. */
 export function photoOf(video: HTMLVideoElement, most: number): Photo {
   const pixels = drawn(video, [video.videoWidth, video.videoHeight], most);
-  return { ...pixels, name: "camera", note: "" };
+  return { ...pixels, name: "camera", key: `camera ${performance.now()}`, note: "" };
 }

@@ -162,3 +162,8 @@ export function fromPlanes(planes: Float32Array): Uint8Array<ArrayBuffer> {
   }
   return new Uint8Array(rgb.buffer);
 }
+
+/** The mean difference of two pictures of one size, 0..255. */
+export function meanDifference(first: Uint8Array, second: Uint8Array): number {
+  return first.reduce((sum, value, i) => sum + Math.abs(value - second[i]), 0) / first.length;
+}

@@ -1,6 +1,7 @@
 /** The messages between the page and its worker. */
 
 import type { Model } from "./manifest";
+import type { Build } from "./runtime";
 import type { Box } from "./tiles";
 
 /** A picture: RGB, 3 bytes a pixel, rows from the top. */
@@ -12,6 +13,9 @@ export interface Picture {
 
 export type Provider = "webgpu" | "wasm";
 
+/** What computes. `fastest` tries both on a small picture first. */
+export type Engine = Provider | "fastest";
+
 /** The most pixels to compute at once. */
 export interface Budget {
   /** Of a tile with its overlap. */
@@ -20,27 +24,36 @@ export interface Budget {
   measured?: number;
 }
 
-export interface PaintRequest {
-  type: "paint";
+/** Asks the worker to load what it needs to paint with a model. It answers with its engine. */
+export interface PrepareRequest {
+  type: "prepare";
   model: Model;
   /** The weight of every style of the model, with a sum of 1. */
   mixture: number[];
-  photo: Picture;
-  provider: Provider;
-  budget: Budget;
+  engine: Engine;
+  build: Build;
   /** The page's address: the runtime is in a folder beside it. */
   page: string;
+}
+
+export interface PaintRequest extends Omit<PrepareRequest, "type"> {
+  type: "paint";
+  photo: Picture;
+  budget: Budget;
 }
 
 /** Why painting failed. What the page does next depends on it. */
 export type Failure = "memory" | "gpu" | "offline" | "model" | "runtime";
 
 export type Answer =
-  /** What computes, in words. */
-  | { type: "engine"; text: string }
-  /** Shares of the work: that done, and that of the next answer, which takes about `seconds`. */
-  | { type: "progress"; done: number; next: number; seconds: number }
-  /** A first impression from the copy that was measured: one picture for each stage. */
+  /** What computes, also in words. */
+  | { type: "engine"; provider: Provider; text: string }
+  /**
+   * Shares of the work: that done, and that of the next answer, which takes about `seconds`.
+   * `remaining` is the time for all that is left in seconds, once it is known.
+   */
+  | { type: "progress"; done: number; next: number; seconds: number; remaining?: number }
+  /** A first impression from a small copy: one picture for each stage. */
   | { type: "preview"; width: number; height: number; stages: Uint8Array<ArrayBuffer>[] }
   /** A finished part of the painting: the pixels in `box` after each stage. */
   | { type: "tile"; box: Box; stages: Uint8Array<ArrayBuffer>[] }

@@ -3,13 +3,34 @@
 import type * as Ort from "onnxruntime-web";
 import { checksum } from "./checksum";
 import type { Model } from "./manifest";
-import { cut, fromPlanes, grown, shrink, sizeWithin, toPlanes } from "./pixels";
-import type { Answer, Budget, Failure, PaintRequest, Picture, Provider } from "./protocol";
+import { Pace } from "./pace";
+import { cut, fromPlanes, grown, meanDifference, shrink, sizeWithin, toPlanes } from "./pixels";
+import type {
+  Answer,
+  Budget,
+  Engine,
+  Failure,
+  PaintRequest,
+  Picture,
+  PrepareRequest,
+  Provider,
+} from "./protocol";
 import { loadRuntime, openSession, threads } from "./runtime";
 import { type Box, bestTiling } from "./tiles";
 
+/** The pixels of the first picture that is shown: 256 x 192. */
+const PREVIEW_PIXELS = 49_152;
+
+/** The edge of the picture that tells which engine is faster. */
+const TRIED_EDGE = 160;
+
+/** The largest mean difference, of 255, between what two engines paint: sums in another order. */
+const MOST_DIFFERENCE = 2;
+
 let runtime: Promise<typeof Ort> | undefined;
-let opened: { key: string; session: Ort.InferenceSession } | undefined;
+let opened: { provider: Provider; file: string; session: Ort.InferenceSession } | undefined;
+/** What was fastest. */
+let fastest: Provider | undefined;
 
 /** Posts an answer. Its pictures are handed over, not copied. */
 function post(answer: Answer): void {
@@ -27,7 +48,7 @@ class Failed extends Error {
   }
 }
 
-function failureOf(error: unknown, provider: Provider): Failure {
+function failureOf(error: unknown, engine: Engine): Failure {
   if (error instanceof Failed) return error.failure;
   const text = String(error);
   // An allocation may fail as a C++ exception (a bare number, without its text), as an abort of the
@@ -35,7 +56,7 @@ function failureOf(error: unknown, provider: Provider): Failure {
   if (/memory|bad_alloc|alloc|abort|^\d+$/i.test(text) || error instanceof RangeError) {
     return "memory";
   }
-  return provider === "webgpu" ? "gpu" : "model";
+  return (engine === "fastest" ? fastest : engine) === "webgpu" ? "gpu" : "model";
 }
 
 async function fetchFile(address: string, cache: RequestCache): Promise<Uint8Array> {
@@ -65,29 +86,83 @@ async function forget(address: string): Promise<void> {
   for (const name of await caches.keys()) await (await caches.open(name)).delete(address);
 }
 
-async function sessionFor(request: PaintRequest): Promise<[typeof Ort, Ort.InferenceSession]> {
-  const { model, provider } = request;
-  const key = `${provider} ${model.file}`;
-  const source = opened?.key === key ? opened.session : fetchModel(model);
-  if (source instanceof Promise) source.catch(() => {}); // awaited below, where it throws again
-  runtime ??= loadRuntime(request.page);
+async function open(ort: typeof Ort, data: Uint8Array, provider: Provider) {
+  const session = await openSession(ort, data, provider);
+  if (provider === "webgpu") {
+    const device = await ort.env.webgpu.device;
+    device?.lost?.then(() => {
+      // The release of the last session on the graphics card also ends the device.
+      if (opened?.session !== session) return;
+      post({ type: "failed", failure: "gpu", detail: "the device was lost" });
+    });
+  }
+  return session;
+}
+
+type Opened = [typeof Ort, Ort.InferenceSession];
+
+async function sessionFor(request: PrepareRequest | PaintRequest): Promise<Opened> {
+  const { model, engine } = request;
+  const { file } = model;
+  const wanted = engine === "fastest" ? fastest : engine;
+  const kept = opened?.file === file && opened.provider === wanted ? opened.session : undefined;
+  const source = kept ? undefined : fetchModel(model);
+  source?.catch(() => {}); // awaited below, where it throws again
+  runtime ??= loadRuntime(request.page, request.build);
   let ort: typeof Ort;
   try {
     ort = await runtime;
   } catch (error) {
+    runtime = undefined; // the next request tries again
     throw new Failed("runtime", error);
   }
-  if (!(source instanceof Promise)) return [ort, source];
-  await opened?.session.release();
-  opened = undefined;
-  opened = { key, session: await openSession(ort, await source, provider) };
-  if (provider === "webgpu") {
-    const device = await ort.env.webgpu.device;
-    device?.lost?.then(() =>
-      post({ type: "failed", failure: "gpu", detail: "the device was lost" }),
-    );
-  }
+  if (kept || !source) return [ort, kept as Ort.InferenceSession];
+  const data = await source;
+  const before = opened?.session;
+  if (wanted) opened = { provider: wanted, file, session: await open(ort, data, wanted) };
+  else opened = { file, ...(await raced(ort, data, request)) };
+  await before?.release(); // not earlier: the device of the graphics card stays
+  if (engine === "fastest") fastest = opened.provider;
   return [ort, opened.session];
+}
+
+function pictureToTry({ minimum }: Model): Picture {
+  const edge = Math.max(TRIED_EDGE, minimum);
+  const rgb = Uint8Array.from({ length: edge * edge * 3 }, (_, i) => (i * i) % 251);
+  return { width: edge, height: edge, rgb };
+}
+
+/** Paints a small picture twice. Only the second is timed: the first compiles what it needs. */
+async function tried(ort: typeof Ort, session: Ort.InferenceSession, request: PrepareRequest) {
+  const picture = pictureToTry(request.model);
+  const run = runner(ort, session, request);
+  await run(picture);
+  const begun = performance.now();
+  const { stages } = await run(picture);
+  return { took: performance.now() - begun, rgb: stages[stages.length - 1] };
+}
+
+/** Opens a model where it paints faster: on the graphics card, if that also paints the same. */
+async function raced(
+  ort: typeof Ort,
+  data: Uint8Array,
+  request: PrepareRequest | PaintRequest,
+): Promise<{ provider: Provider; session: Ort.InferenceSession }> {
+  const asked: PrepareRequest = { ...request, type: "prepare" };
+  try {
+    const gpu = await open(ort, data, "webgpu");
+    const onGpu = await tried(ort, gpu, asked);
+    const processor = await open(ort, data, "wasm");
+    const onProcessor = await tried(ort, processor, asked);
+    const isSame = meanDifference(onGpu.rgb, onProcessor.rgb) <= MOST_DIFFERENCE;
+    const isFaster = onGpu.took < onProcessor.took;
+    await (isSame && isFaster ? processor : gpu).release();
+    if (isSame && isFaster) return { provider: "webgpu", session: gpu };
+    return { provider: "wasm", session: processor };
+  } catch (error) {
+    console.warn("neuralart: not on the graphics card:", error);
+    return { provider: "wasm", session: await open(ort, data, "wasm") };
+  }
 }
 
 type Run = (photo: Picture, statistics?: Float32Array) => Promise<Painted>;
@@ -100,7 +175,7 @@ interface Painted {
 function runner(
   ort: typeof Ort,
   session: Ort.InferenceSession,
-  { model, mixture }: PaintRequest,
+  { model, mixture }: PrepareRequest | PaintRequest,
 ): Run {
   const weights = Float32Array.from(mixture);
   return async (photo, statistics) => {
@@ -132,13 +207,27 @@ function tilePixels(budget: Budget, model: Model): number {
   return Math.max(budget.tile, (3 * model.reach) ** 2);
 }
 
-async function paint(request: PaintRequest): Promise<void> {
-  const { model, photo, budget, provider } = request;
-  const [ort, session] = await sessionFor(request);
-  const run = runner(ort, session, request);
+function reportEngine(): void {
+  if (!opened) return;
+  const { provider } = opened;
   const count = threads();
   const processor = count > 1 ? `the processor, ${count} threads` : "the processor, one thread";
-  post({ type: "engine", text: provider === "webgpu" ? "the graphics card" : processor });
+  const text = provider === "webgpu" ? "the graphics card" : processor;
+  post({ type: "engine", provider, text });
+}
+
+/** Loads all that painting needs, and paints a small picture, so that the next begins at once. */
+async function prepare(request: PrepareRequest): Promise<void> {
+  const [ort, session] = await sessionFor(request);
+  await runner(ort, session, request)(pictureToTry(request.model));
+  reportEngine();
+}
+
+async function paint(request: PaintRequest): Promise<void> {
+  const { model, photo, budget } = request;
+  const [ort, session] = await sessionFor(request);
+  const run = runner(ort, session, request);
+  reportEngine();
 
   const most = Math.min(model.measured_pixels, budget.measured ?? Infinity);
   const isWhole = photo.width * photo.height <= most;
@@ -149,25 +238,35 @@ async function paint(request: PaintRequest): Promise<void> {
     ? []
     : bestTiling(photo.width, photo.height, model.reach, model.multiple, largest);
 
-  const areas = [width * height, ...tiles.map(({ computed }) => computed.width * computed.height)];
-  const total = areas.reduce((sum, area) => sum + area, 0);
-  let pace = 0; // seconds per pixel
-  let done = 0;
+  const previewed = sizeWithin(photo.width, photo.height, PREVIEW_PIXELS);
+  const previewArea = previewed[0] * previewed[1];
+  const hasPreview = 2 * previewArea < width * height;
+  const areas = tiles.map(({ computed }) => computed.width * computed.height);
+  const pace = new Pace([...(hasPreview ? [previewArea] : []), width * height], areas);
   const timed = async (pixels: Picture, statistics?: Float32Array) => {
-    const area = pixels.width * pixels.height;
-    post({ type: "progress", done: done / total, next: area / total, seconds: pace * area });
+    post({ type: "progress", ...pace.next() });
     const begun = performance.now();
     const painted = await run(pixels, statistics);
-    pace = (performance.now() - begun) / 1000 / area;
-    done += area;
+    pace.took((performance.now() - begun) / 1000);
     return painted;
   };
 
-  const small = grown(shrink(photo, width, height), model.minimum);
-  const measured = await timed(small);
-  const whole: Box = { left: 0, top: 0, width, height };
-  const stages = measured.stages.map((rgb) => cut({ ...small, rgb }, whole));
-  if (isWhole) post({ type: "tile", box: whole, stages });
+  /** Paints a copy of this size as a picture of its own, at least as large as the model takes. */
+  const paintCopy = async (width: number, height: number) => {
+    const copy = grown(shrink(photo, width, height), model.minimum);
+    const { stages, statistics } = await timed(copy);
+    const box: Box = { left: 0, top: 0, width, height };
+    return { stages: stages.map((rgb) => cut({ ...copy, rgb }, box)), statistics };
+  };
+
+  if (hasPreview) {
+    const [width, height] = previewed;
+    const { stages } = await paintCopy(width, height);
+    post({ type: "preview", width, height, stages });
+  }
+  const measured = await paintCopy(width, height);
+  const { stages } = measured;
+  if (isWhole) post({ type: "tile", box: { left: 0, top: 0, width, height }, stages });
   else post({ type: "preview", width, height, stages });
   for (const { computed, kept } of tiles) {
     const { width, height } = computed;
@@ -183,14 +282,23 @@ async function paint(request: PaintRequest): Promise<void> {
   post({ type: "done" });
 }
 
-addEventListener("message", async ({ data: request }: MessageEvent<PaintRequest>) => {
+async function answer(request: PrepareRequest | PaintRequest): Promise<void> {
   try {
-    await paint(request);
+    if (request.type === "paint") await paint(request);
+    else await prepare(request);
   } catch (error) {
+    if (request.type === "prepare") return; // the request to paint tries again, and reports
     post({
       type: "failed",
-      failure: failureOf(error, request.provider),
+      failure: failureOf(error, request.engine),
       detail: error instanceof Error ? error.message : String(error),
     });
   }
+}
+
+/** Requests are answered one after the other: two would open the same model twice. */
+let answered: Promise<void> = Promise.resolve();
+
+addEventListener("message", ({ data }: MessageEvent<PrepareRequest | PaintRequest>) => {
+  answered = answered.then(() => answer(data));
 });

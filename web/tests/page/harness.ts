@@ -2,7 +2,7 @@
  * Runs the page in a browser, from a server that sends no header but the type.
  *
  * tests/exporting/test_web.py makes the folder NEURALART_PAGE. It holds the exported page (`site`),
- * and photos with what `neuralart stylize` makes of them.
+ * one of the shipped styles (`shipped`), and photos with what `neuralart stylize` makes of them.
  */
 
 import { existsSync, readFileSync } from "node:fs";
@@ -35,38 +35,49 @@ const TYPES: Record<string, string> = {
   ".wasm": "application/wasm",
 };
 
+/** Where the page is on its host: below a folder, as on many hosts. */
+const BASE = "/page/";
+
 export class Site {
   /** Answers in place of files. */
   readonly instead = new Map<string, string | Buffer>();
   readonly missing = new Set<string>();
-  /** What was asked for. */
+  /** What was asked for, and the bytes of all answers. */
   readonly requests: string[] = [];
+  bytes = 0;
   private readonly server: Server;
 
-  private constructor() {
+  private constructor(private readonly folder: string) {
     this.server = createServer((request, response) => {
       const path = normalize(new URL(request.url ?? "/", "http://x").pathname);
-      const name = path.endsWith("/") ? `${path}index.html` : path;
-      this.requests.push(name);
-      const file = join(FOLDER, "site", name);
+      this.requests.push(path);
+      if (!path.startsWith(BASE)) {
+        response.writeHead(404).end();
+        return;
+      }
+      const inside = path.slice(BASE.length - 1);
+      const name = inside.endsWith("/") ? `${inside}index.html` : inside;
+      const file = join(FOLDER, this.folder, name);
       if (this.missing.has(name) || !(this.instead.has(name) || existsSync(file))) {
         response.writeHead(404).end();
         return;
       }
       const type = TYPES[extname(name)] ?? "application/octet-stream";
       response.writeHead(200, { "Content-Type": type });
-      response.end(this.instead.get(name) ?? readFileSync(file));
+      const data = this.instead.get(name) ?? readFileSync(file);
+      this.bytes += data.length;
+      response.end(data);
     });
   }
 
-  static async open(): Promise<Site> {
-    const site = new Site();
+  static async open(folder: "site" | "shipped" = "site"): Promise<Site> {
+    const site = new Site(folder);
     await new Promise<void>((listening) => site.server.listen(0, "localhost", listening));
     return site;
   }
 
   get address(): string {
-    return `http://localhost:${(this.server.address() as AddressInfo).port}/`;
+    return `http://localhost:${(this.server.address() as AddressInfo).port}${BASE}`;
   }
 
   async close(): Promise<void> {
@@ -105,10 +116,11 @@ export async function open(
   site: Site,
   before?: (page: Page) => Promise<void>,
   worker = true,
+  query = "",
 ): Promise<Page> {
   const page = await context.newPage();
   await before?.(page);
-  await page.goto(site.address);
+  await page.goto(site.address + query);
   if (worker) await page.waitForFunction(() => crossOriginIsolated);
   await page.getByRole("radio").first().waitFor({ state: "attached" });
   return page;

@@ -197,14 +197,27 @@ test("when memory is short, in smaller pieces", async () => {
 describe("with WebGPU", () => {
   let gpu: Browser;
   let context: BrowserContext;
+  const FORCED = "?engine=webgpu"; // software is too slow to be chosen
   beforeAll(async () => {
     gpu = await launch("gpu");
     context = await newContext(gpu);
+    await context.addInitScript(() => {
+      Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { value: false });
+    });
   });
   afterAll(() => gpu.close());
 
-  test("the graphics card paints the same", async () => {
+  test("a card that is slower than the processor is not used", async () => {
     const page = await open(context, site);
+    await page.getByText("Computed by the processor").waitFor();
+    await choose(page, "small.png");
+    await painted(page);
+    await compare(page, "small.tiny.png");
+    await page.close();
+  });
+
+  test("the graphics card paints the same", async () => {
+    const page = await open(context, site, undefined, true, FORCED);
     await choose(page, "small.png");
     await painted(page);
     expect(await page.locator("#engine").textContent()).toContain("graphics card");
@@ -213,7 +226,7 @@ describe("with WebGPU", () => {
   });
 
   test("the graphics card paints a mixture", async () => {
-    const page = await open(context, site);
+    const page = await open(context, site, undefined, true, FORCED);
     await page.getByText("Green", { exact: true }).click();
     await page.getByLabel("Mix with").selectOption("Red");
     await slide(page, "Mixture", 30);
@@ -225,19 +238,25 @@ describe("with WebGPU", () => {
   });
 
   test("when it is lost in the middle, the processor goes on", async () => {
-    const page = await open(context, site, (page) =>
-      inWorker(
-        page,
-        `const ask = GPUAdapter.prototype.requestDevice, submit = GPUQueue.prototype.submit;
-         let device, submitted = 0;
+    const page = await open(
+      context,
+      site,
+      (page) =>
+        inWorker(
+          page,
+          `const ask = GPUAdapter.prototype.requestDevice, submit = GPUQueue.prototype.submit;
+         let device, isPainting = false, submitted = 0;
+         addEventListener("message", ({ data }) => { isPainting ||= data.type === "paint"; });
          GPUAdapter.prototype.requestDevice = async function (...all) {
            return (device = await ask.apply(this, all));
          };
          GPUQueue.prototype.submit = function (...all) {
-           if (++submitted === 2) device.destroy();
+           if (isPainting && ++submitted === 2) device.destroy();
            return submit.apply(this, all);
          };`,
-      ),
+        ),
+      true,
+      FORCED,
     );
     await choose(page, "small.png");
     await message(page).getByText("The graphics card stopped answering").waitFor();

@@ -5,7 +5,7 @@ const WAVE = {
   name: "wave",
   title: "The Great Wave",
   licence: "Apache-2.0",
-  thumbnail: "wave.png",
+  thumbnail: "data:image/jpeg;base64,AAAA",
 };
 const SCREAM = { name: "scream", title: "The Scream", licence: "Apache-2.0", thumbnail: "" };
 const MODEL = {
@@ -22,14 +22,14 @@ const MODEL = {
 const PAGE = "https://example.org/paint/";
 
 test("addresses are those of the page's folder, a model's with its checksum", () => {
-  const [style] = parseManifest({ format: 2, models: [MODEL] }, PAGE);
+  const [style] = parseManifest({ format: 3, models: [MODEL] }, PAGE);
   expect(style.model.file).toBe(`${PAGE}models/masters.onnx?v=0123456789ab`);
-  expect(style.thumbnail).toBe(`${PAGE}models/wave.png`);
+  expect(style.thumbnail).toBe(WAVE.thumbnail);
 });
 
 test("styles of one model share it, and have places in its mixture", () => {
   const models = [{ ...MODEL, styles: [WAVE, SCREAM] }, MODEL];
-  const [wave, scream, other] = parseManifest({ format: 2, models }, PAGE);
+  const [wave, scream, other] = parseManifest({ format: 3, models }, PAGE);
   expect(scream.model).toBe(wave.model);
   expect(other.model).not.toBe(wave.model);
   expect([wave, scream, other].map(({ index, model }) => [index, model.styles])).toEqual([
@@ -43,20 +43,23 @@ test("styles of one model share it, and have places in its mixture", () => {
 test.each([
   [null, /not of this page’s format/],
   [{ format: 1, styles: [WAVE] }, /not of this page’s format/],
-  [{ format: 3, models: [MODEL] }, /not of this page’s format/],
-  [{ format: 2, models: [] }, /no style/],
-  [{ format: 2, models: [{ ...MODEL, reach: "far" }] }, /masters.*reach/],
-  [{ format: 2, models: [{ ...MODEL, file: undefined }] }, /its file/],
-  [{ format: 2, models: [{ ...MODEL, sha256: "0123" }] }, /masters.*its checksum/],
-  [{ format: 2, models: [{ ...MODEL, file: "https://evil.example/a.onnx" }] }, /not in the folder/],
-  [{ format: 2, models: [{ ...MODEL, file: "//evil.example/a.onnx" }] }, /not in the folder/],
-  [{ format: 2, models: [{ ...MODEL, file: "../a.onnx" }] }, /not in the folder/],
+  [{ format: 2, models: [MODEL] }, /not of this page’s format/],
+  [{ format: 3, models: [] }, /no style/],
+  [{ format: 3, models: [{ ...MODEL, reach: "far" }] }, /masters.*reach/],
+  [{ format: 3, models: [{ ...MODEL, file: undefined }] }, /its file/],
+  [{ format: 3, models: [{ ...MODEL, sha256: "0123" }] }, /masters.*its checksum/],
+  [{ format: 3, models: [{ ...MODEL, file: "https://evil.example/a.onnx" }] }, /not in the folder/],
+  [{ format: 3, models: [{ ...MODEL, file: "//evil.example/a.onnx" }] }, /not in the folder/],
+  [{ format: 3, models: [{ ...MODEL, file: "../a.onnx" }] }, /not in the folder/],
   [
-    { format: 2, models: [{ ...MODEL, styles: [{ ...WAVE, thumbnail: "data:image/png,x" }] }] },
-    /not in the folder/,
+    {
+      format: 3,
+      models: [{ ...MODEL, styles: [{ ...WAVE, thumbnail: "https://evil.example/a.png" }] }],
+    },
+    /masters.*its styles/,
   ],
-  [{ format: 2, models: [{ ...MODEL, styles: undefined }] }, /masters.*its styles/],
-  [{ format: 2, models: [{ ...MODEL, styles: [{}] }] }, /masters.*its styles/],
+  [{ format: 3, models: [{ ...MODEL, styles: undefined }] }, /masters.*its styles/],
+  [{ format: 3, models: [{ ...MODEL, styles: [{}] }] }, /masters.*its styles/],
 ])("what is wrong is said in words: %j", (data, words) => {
   expect(() => parseManifest(data, PAGE)).toThrow(words);
 });
