@@ -92,6 +92,11 @@ class ZipOfArrays:
                     self._kinds[name.removesuffix(NPY)] = shape, dtype
         self.shapes: Shapes = {name: shape for name, (shape, _) in self._kinds.items()}
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The bytes of every member by its name, as the archive's directory says."""
+        return {name: info.file_size for name, info in self._members.items()}
+
     def close(self) -> None:
         self._zip.close()
 

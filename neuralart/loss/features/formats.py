@@ -58,7 +58,7 @@ def read_arrays(path: Path, data: bytes) -> Arrays:
         ("torch .pth", data[:4] == b"PK\3\4" and b"data.pkl" in data[:200], read_torch_zip),
         (".npz", data[:2] == b"PK", _read_npz),
         ("Keras .h5", data[:8] == b"\x89HDF\r\n\x1a\n", _read_h5),
-        ("MXNet .params", data[:8] == struct.pack("<Q", _LIST), _read_params),
+        ("MXNet .params", data[:8] == struct.pack("<Q", _LIST), read_params),
         ("torch .pth", data[:1] == b"\x80", read_torch_legacy),
         (".safetensors", data[8:9] == b"{", _read_safetensors),
     ):
@@ -150,7 +150,7 @@ _MXNET = {
 }
 
 
-def _read_params(data: bytes) -> Arrays:
+def read_params(data: bytes) -> Arrays:
     """Read what ``mx.nd.save`` writes, in all three versions of its format.
 
     Source:  mxnet, src/ndarray/ndarray.cc
@@ -164,7 +164,9 @@ def _read_params(data: bytes) -> Arrays:
         at += struct.calcsize("<" + layout)
         return values
 
-    _, _, count = take("QQQ")
+    magic, _, count = take("QQQ")
+    if magic != _LIST:
+        raise ValueError("not a list of arrays")
     found = []
     for _ in range(count):
         (magic,) = take("I")

@@ -1,0 +1,1 @@
+"""Turns models that others published into models of neuralart."""
