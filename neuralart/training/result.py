@@ -21,6 +21,7 @@ from neuralart.pictures.frame import MIDDLE_FRAME
 from neuralart.pictures.pixels import to_image, to_x
 from neuralart.pictures.writing import encode_image, write_image
 from neuralart.training.beginning import Setup
+from neuralart.training.gallery import write_gallery, write_style_sheet
 from neuralart.training.run import Checkpoint, State
 from neuralart.training.schedule import Phase
 from neuralart.training.stages import Chain
@@ -40,6 +41,10 @@ def write_sheet(setup: Setup, state: State, chain: Chain) -> None:
     folder = setup.run.samples
     make_folder(folder)
     write_image(folder / f"{state.phase}-{state.step:08d}.png", contact_sheet(rows))
+    if setup.cluster.leads:
+        if not setup.run.style.exists():
+            write_style_sheet(setup.run, setup.style_images)
+        write_gallery(setup.run)
 
 
 def write_model(
@@ -80,6 +85,8 @@ def write_model(
     if len(evaluations) > 1:
         evaluation["styles"] = evaluations
     setup.run.write_json(setup.run.evaluation, evaluation)
+    if setup.cluster.leads:
+        write_gallery(setup.run)
     return evaluation
 
 

@@ -6,6 +6,8 @@ RUN/metrics.jsonl       losses every few steps
 RUN/samples/*.png       contact sheets
 RUN/skipped.txt         photos that were skipped, and why
 RUN/evaluation.json     held-out losses
+RUN/style.jpg           the style images
+RUN/index.html          all of it as a page
 RUN/model.neuralart     the trained style
 RUN/.lock               only while a process writes the run
 
@@ -39,7 +41,9 @@ FORMAT = 1
 KEPT = 2  # checkpoints
 
 # Files to delete before a new run. config.json is replaced last: it marks a folder as a run.
-_FILES = ("metrics.jsonl", "skipped.txt", "evaluation.json", MODEL_NAME)
+_FILES = (
+    "metrics.jsonl", "skipped.txt", "evaluation.json", MODEL_NAME, "style.jpg", "index.html",
+)  # fmt: skip
 
 _FOLDERS = ("checkpoints", "samples")
 
@@ -87,6 +91,8 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.skipped = path / "skipped.txt"
         self.evaluation = path / "evaluation.json"
+        self.style = path / "style.jpg"
+        self.gallery = path / "index.html"
         self.model = path / MODEL_NAME
         self._config = path / "config.json"
         self._checkpoints = path / "checkpoints"

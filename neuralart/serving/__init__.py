@@ -1,0 +1,1 @@
+"""``neuralart serve``: pages on this machine to paint photos and to watch a training."""
