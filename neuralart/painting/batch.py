@@ -16,13 +16,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuralart.errors import EngineError, ImageError, NeuralArtError, OutputError
+from neuralart.errors import EngineError, NeuralArtError, OutputError
 from neuralart.machine.crash import reason as reason_of
+from neuralart.machine.files import written_aside
 from neuralart.machine.terminal import PictureBar
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.jobs import STANDARD, Job, Jobs, file_ids
 from neuralart.painting.stylizer import Stylizer
-from neuralart.pictures.editing import painted_size
+from neuralart.pictures.formats import LOSSY, WRITABLE
 from neuralart.pictures.pixels import Picture
 from neuralart.pictures.reading import PictureFile
 from neuralart.pictures.writing import check_size, check_writable, encode_picture, write_picture
@@ -43,7 +44,8 @@ _OUT_OF_MEMORY = re.compile("alloc|out of memory|could not create a")
 class Report:
     """How many photos of a batch were painted, had a painting already, or failed.
 
-    ``pixels`` are those of the photos that were painted.
+    pixels  those of the photos that were painted
+    faces   found in them, None if none were looked for
     """
 
     painted: int = 0
@@ -51,9 +53,12 @@ class Report:
     failed: int = 0
     pixels: int = 0
     seconds: float = 0.0
+    faces: int | None = None
 
     def __str__(self) -> str:
         parts = [f"{self.painted:,} painted ({self.pixels / 1e6:,.1f} megapixels)"]
+        if self.faces is not None:
+            parts.append(f"{self.faces:,} {'face' if self.faces == 1 else 'faces'} found")
         if self.existing:
             parts.append(f"{self.existing:,} there already")
         if self.failed:
@@ -85,9 +90,14 @@ def check_target(
 
 @dataclass
 class OpenPhoto:
-    """A photo whose header has been read. ``suffix`` is the format of its painting."""
+    """A photo whose header has been read.
+
+    source  its path, or its bytes if they came from standard input
+    suffix  the format of its painting
+    """
 
     job: Job
+    source: Path | bytes
     file: PictureFile
     suffix: str
 
@@ -112,7 +122,7 @@ class Pipeline:
         self._written, self._note = written, note
         # Without --overwrite, no existing file is replaced.
         self._photo_ids = file_ids(job.source for job in found.jobs if config.overwrite)
-        self._report = Report()
+        self._report = Report(faces=0 if stylizer.keeps_faces else None)
         self._stopping = False
         self._pixels_in_hand = 0
 
@@ -207,22 +217,21 @@ class Pipeline:
         if job.target == STANDARD and self._config.format:
             suffix = f".{self._config.format}"
         try:
-            size = painted_size(file.size, self._config.size)
-            if size[0] * size[1] > limit:
-                raise ImageError(
-                    f"{file.name}: --size {self._config.size} makes {size[1]}x{size[0]}, "
-                    "over --max-pixels"
-                )
-            check_size(suffix, file.size if self._config.keep_size else size)
+            self._stylizer.check(file.name, file.size)
+            check_size(suffix, self._stylizer.final_size(file.size))
         except Exception:
             file.close()
             raise
-        return OpenPhoto(job, file, suffix)
+        return OpenPhoto(job, source, file, suffix)
 
     def _paint(self, photo: OpenPhoto, reading: Future[Picture]) -> Picture | None:
         """The painting, or None if the photo of a batch cannot be read or painted."""
         try:
-            return self._stylizer.paint(reading.result())
+            painting = self._stylizer.paint(reading.result())
+            if self._report.faces is not None:
+                self._report.faces += self._stylizer.faces
+                self._note(f"note: {photo.file.name}: {self._stylizer.faces_report()}")
+            return painting
         except Exception as error:  # noqa: BLE001
             photo.file.close()
             self._pixels_in_hand -= photo.pixels
@@ -230,10 +239,13 @@ class Pipeline:
         return None
 
     def _write(self, photo: OpenPhoto, painting: Picture) -> None:
-        target, quality = photo.job.target, self._config.quality
+        target, quality, copied = photo.job.target, self._config.quality, self._copied(photo)
         if target == STANDARD:
             buffer = io.BytesIO()
-            encode_picture(buffer, painting, photo.suffix, quality)
+            if copied is None:
+                encode_picture(buffer, painting, photo.suffix, quality)
+            else:
+                buffer.write(copied)
             try:
                 sys.stdout.buffer.write(buffer.getbuffer())
                 sys.stdout.buffer.flush()
@@ -245,7 +257,25 @@ class Pipeline:
                 target.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise OutputError(f"{target.parent}: cannot be made: {error.strerror}") from None
-        write_picture(target, painting, quality, overwrite=self._config.overwrite)
+        if copied is None:
+            write_picture(target, painting, quality, overwrite=self._config.overwrite)
+            return
+        with written_aside(target, overwrite=self._config.overwrite) as file:
+            file.write(copied)
+
+    def _copied(self, photo: OpenPhoto) -> bytes | None:
+        """The photo's file if it is the painting, else None.
+
+        It is at strength 0 and the photo's size: encoding in its own lossy format would change it.
+        """
+        config, kind = self._config, WRITABLE[photo.suffix.lower()]
+        is_photo = config.strength == 0 and (config.size is None or config.keep_size)
+        if is_photo and photo.file.plain and kind in LOSSY and kind == WRITABLE[photo.file.suffix]:
+            source = photo.source
+            if isinstance(source, bytes):
+                return source
+            return source.read_bytes() if source.is_file() else None  # a pipe has been read
+        return None
 
     def _collect(self, photo: OpenPhoto, writing: Future[None]) -> None:
         """Wait until a painting is written, and report it."""

@@ -13,9 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from neuralart.errors import ConfigError, ImageError, OutputError
 from neuralart.pictures.formats import READABLE, WRITABLE
+
+T = TypeVar("T")
 
 STANDARD = Path("-")
 """Standard input or output."""
@@ -63,6 +66,23 @@ def same_file(one: Path, other: Path) -> bool:
     return bool(file_ids([one]) & file_ids([other]))
 
 
+def check_order(job: Job) -> None:
+    """Raise OutputError if the painting is a picture that exists: it may be meant as a photo."""
+    if job.target.suffix.lower() not in READABLE or not os.path.isfile(job.target):
+        return
+    if job.source != STANDARD and not os.path.lexists(job.source):
+        raise OutputError(
+            f"{job.source}: no such photo, and {job.target} exists; "
+            "name the photo first and the painting last"
+        )
+    if same_file(job.source, job.target):
+        raise OutputError(f"{job.target}: exists, and is the photo itself; name another file")
+    raise OutputError(
+        f"{job.target}: exists; add --overwrite to replace it, or if it is a photo, too, "
+        "name a folder after both, as painted/"
+    )
+
+
 def find_jobs(sources: Sequence[str], target: str, format: str | None = None) -> Jobs:
     """One job for each photo that the sources name.
 
@@ -98,7 +118,14 @@ def find_jobs(sources: Sequence[str], target: str, format: str | None = None) ->
     if STANDARD in (root, *(source for source, _ in found)):
         raise ConfigError("- stands for one picture; give one photo and one painting with it")
     if os.path.exists(root) and not os.path.isdir(root):
-        raise OutputError(f"{target}: is a file; several paintings need a folder")
+        raise OutputError(
+            f"{target}: is a file; several paintings need a folder: name one last, as painted/"
+        )
+    if not is_folder and root.suffix.lower() in WRITABLE and not target.endswith(("/", os.sep)):
+        raise OutputError(
+            f"{target}: the last name is where the paintings go, and several need a folder: "
+            "name one last, as painted/"
+        )
     jobs: list[Job] = []
     first_sources: dict[Path, Path] = {}
     for source, name in found:
@@ -145,7 +172,9 @@ def _pictures_below(folder: Path, target: Path, not_pictures: Counter[str]) -> I
                 empty = False
                 yield Path(where, name).relative_to(folder)
     if empty:
-        raise ImageError(f"{folder}: holds no pictures")
+        others = ", ".join(f"{count} {kind}" for kind, count in sorted(not_pictures.items()))
+        there = f" but {others}" if others else ""
+        raise ImageError(f"{folder}: holds no pictures{there}; name a folder of photos")
 
 
 def _is_pipe(path: str) -> bool:
@@ -168,7 +197,7 @@ def _matches(pattern: str) -> Iterator[tuple[Path, Path]]:
     files = sorted(Path(name) for name in found)
     files = [file for file in files if file.is_file()]
     if not files:
-        raise ImageError(f"{pattern}: matches no file")
+        raise ImageError(f"{pattern}: matches no file; check the pattern")
     return ((file, file.relative_to(fixed)) for file in files)
 
 
@@ -180,7 +209,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def shard(jobs: Sequence[Job], part: tuple[int, int]) -> list[Job]:
+def shard(jobs: Sequence[T], part: tuple[int, int]) -> list[T]:
     """Part I of N: every N-th job from the I-th on.
 
     The N parts hold every job exactly once; their sizes differ by at most one.

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 from neuralart.chain.model import Model
 from neuralart.chain.receptive_field import measured_size
 from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.contract import Devices
+from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
 from neuralart.machine.memory import address_space_left, free_memory, parse_memory
 from neuralart.painting.folded.painter import FoldedPainter
-from neuralart.painting.tiles import BFLOAT16_BYTES, FLOAT_BYTES, Tiling, best_tiling
+from neuralart.painting.tiles import (
+    BFLOAT16_BYTES,
+    FLOAT_BYTES,
+    NO_PICTURES,
+    PictureBytes,
+    Tiling,
+    best_tiling,
+    peak_bytes,
+)
 from neuralart.pictures.editing import resize
 from neuralart.pictures.pixels import Pixels, to_pixels, to_x
 from neuralart.pictures.reading import decode_image
@@ -38,8 +49,10 @@ THREADS_ADDRESSES = 270_000_000
 
 
 def memory_limit(max_memory: str | None) -> int:
-    """Bytes that painting may take: --max-memory, or half of the free ones up to `DEFAULT_BYTES`.
+    """Bytes that painting may take.
 
+    They are --max-memory, which holds photo and painting, too. By default they are half of the free
+    ones, at most `DEFAULT_BYTES`, beside photo and painting.
     With ``ulimit -v``, no more than it leaves.
 
     Raises ConfigError if ``max_memory`` is not an amount of memory.
@@ -87,7 +100,7 @@ class PhotoPainter:
         )
         self._number_bytes = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT_BYTES
         self._tile = tile
-        self._limit = memory_limit(max_memory)
+        self._limit, self._limits_all = memory_limit(max_memory), max_memory is not None
         if precision == "int8":
             self._calibrate(model)
 
@@ -100,19 +113,29 @@ class PhotoPainter:
         small = resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
         self._folded.calibrate(small, self._reference.measure(to_x(small)))
 
-    def tiling(self, height: int, width: int) -> Tiling:
+    def tiling(self, height: int, width: int, pictures: PictureBytes = NO_PICTURES) -> Tiling:
         """The tiling of a photo of this size.
 
-        Raises ConfigError if even the smallest tile needs too much memory.
+        pictures  photo and painting: a limit that the user gave holds them, too
+
+        Raises ConfigError if even the smallest tile, or the --tile, needs too much memory.
         """
-        return best_tiling(
+        tiling = best_tiling(
             height,
             width,
             self._specs,
             max_memory=self._limit,
             tile=self._tile,
             number_bytes=self._number_bytes,
+            pictures=pictures if self._limits_all else NO_PICTURES,
         )
+        needed = math.ceil(peak_bytes(tiling, pictures) / 1e6)
+        if self._limits_all and needed > self._limit / 1e6:
+            raise ConfigError(
+                f"--tile {self._tile}: takes {needed} MB, over --max-memory; "
+                "take smaller tiles, or leave --tile away"
+            )
+        return tiling
 
     def paints_at_once(self, tiling: Tiling) -> bool:
         """Whether a photo can be painted on its own statistics in one pass.
@@ -140,14 +163,26 @@ class PhotoPainter:
             to_x(photo if size == (height, width) else resize(photo, size))
         )
 
-    def paint(self, photo: Pixels, statistics: Arrays | None = None) -> Pixels:
+    def release(self) -> None:
+        """Give back the memory that is kept from one photo to the next."""
+        self._reference.release()
+        self._folded.release()
+
+    def paint(
+        self,
+        photo: Pixels,
+        statistics: Arrays | None = None,
+        pictures: PictureBytes = NO_PICTURES,
+    ) -> Pixels:
         """Paint a photo, on its own statistics unless others are given.
+
+        pictures  see `tiling`
 
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same
         Raises ConfigError if it would take more memory than allowed.
         """
         height, width = photo.shape[:2]
-        tiling = self.tiling(height, width)
+        tiling = self.tiling(height, width, pictures)
         if statistics is None:
             if self.paints_at_once(tiling):
                 return to_pixels(self._reference.paint_at_once(to_x(photo)), photo.dtype)

@@ -25,8 +25,8 @@ from neuralart.errors import ConfigError
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.painting.stylizer import Stylizer
-from neuralart.painting.tiles import BASE_BYTES, Tiling
-from neuralart.pictures.editing import painted_size, resize
+from neuralart.painting.tiles import Tiling, peak_bytes
+from neuralart.pictures.editing import resize
 from neuralart.pictures.pixels import Picture, Pixels, rounded
 from neuralart.pictures.reading import PictureFile
 from neuralart.pictures.writing import encode_picture
@@ -38,9 +38,6 @@ SAMPLE_PX = 704
 
 # At most this much memory is got from the system to time it.
 PROBED_BYTES = 1_000_000_000
-
-# Samples for each pixel that a decoder holds beside the result: Pillow's own picture has four.
-CODEC_SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -149,17 +146,6 @@ def _photo(word: str, max_pixels: float) -> _Photo:
     return _Photo((height, width), piece, ".jpg", reading * height * width / math.prod(piece.size))
 
 
-def _peak_bytes(photo: _Photo, tiling: Tiling) -> int:
-    """Resident bytes of the process while it reads or while it paints, whichever is more."""
-    sample = photo.piece.pixels.itemsize
-    channels = 3 if photo.piece.alpha is None else 4
-    whole, painted = math.prod(photo.size), tiling.height * tiling.width
-    small = painted if photo.size != (tiling.height, tiling.width) else 0
-    reading = whole * sample * (channels + CODEC_SAMPLES)
-    painting = whole * sample * channels + (painted + small) * sample * 3
-    return max(BASE_BYTES + reading, tiling.working_memory + painting)
-
-
 def _seconds(
     photo: _Photo, tiling: Tiling, painter: PhotoPainter, suffix: str, quality: int
 ) -> float:
@@ -176,7 +162,7 @@ def _seconds(
     paint = functools.partial(painter.paint, pixels, statistics)
     _, first = _timed(paint)
     painted, again = _timed(paint)
-    small = painter.tiling(*pixels.shape[:2])
+    small = painter.tiling(pixels.shape[0], pixels.shape[1])
     painting = again * tiling.multiply_adds / small.multiply_adds
     memory = _getting_memory(tiling.working_memory - small.working_memory)
     pixels_ratio = height * width / math.prod(painted.shape[:2])
@@ -210,10 +196,14 @@ def estimate(word: str, config: StylizeConfig) -> Estimate:
 
     Raises NeuralArtError if photo or model cannot be read, or the memory does not suffice to paint.
     """
-    painter = Stylizer(config).painter
+    stylizer = Stylizer(config)
+    painter = stylizer.painter
     start = _seconds_since_start()
     photo = _photo(word, config.max_pixels * 1e6)
-    tiling = painter.tiling(*painted_size(photo.size, config.size))
+    stylizer.check(word, photo.size)
+    painted = stylizer.painted_size(photo.size)
+    pictures = stylizer.picture_bytes(photo.piece, photo.size)
+    tiling = painter.tiling(*painted, pictures)
     suffix = f".{config.format}" if config.format else photo.suffix
     seconds = _seconds(photo, tiling, painter, suffix, config.quality)
-    return Estimate(photo.size, tiling, _peak_bytes(photo, tiling), start, seconds)
+    return Estimate(photo.size, tiling, peak_bytes(tiling, pictures), start, seconds)

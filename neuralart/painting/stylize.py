@@ -11,15 +11,17 @@ from neuralart.errors import BatchError, ConfigError, Interrupted
 from neuralart.machine.signals import deferred_signals
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.batch import Pipeline, check_target
-from neuralart.painting.jobs import file_ids, find_jobs, parse_shard, shard
+from neuralart.painting.cluster.addresses import is_address
+from neuralart.painting.jobs import check_order, file_ids, find_jobs, parse_shard, shard
 from neuralart.painting.stylizer import Stylizer
+from neuralart.painting.video import is_moving, stylize_video
 
 
 def stylize(
     sources: Sequence[str],
     target: str,
     config: StylizeConfig,
-    written: Callable[[Path], None],
+    written: Callable[[Path | str], None],
     note: Callable[[str], None],
 ) -> None:
     """Paint files, folders or patterns into a file or a folder (see `find_jobs`).
@@ -32,6 +34,15 @@ def stylize(
     """
     if config.skip_existing and config.overwrite:
         raise ConfigError("--skip-existing and --overwrite contradict each other; give one of them")
+    if config.cluster is not None or any(map(is_address, (target, *sources))):
+        from neuralart.painting.cluster.stylize import stylize_remote
+
+        stylize_remote(sources, target, config, written, note)
+        return
+    if len(sources) == 1 and is_moving(sources[0], target):
+        if not (config.skip_existing and os.path.exists(target)):
+            written(stylize_video(sources[0], Path(target), config, note))
+        return
     part = parse_shard(config.shard)
     found = find_jobs(sources, target, config.format)
     jobs = shard(found.jobs, part)
@@ -41,6 +52,8 @@ def stylize(
     if not found.many and not (config.skip_existing and os.path.exists(found.jobs[0].target)):
         # Before the model is read, which takes longer.
         (job,) = found.jobs
+        if not (found.into_folder or config.overwrite):
+            check_order(job)
         check_target(job, config, file_ids([job.source]), make_folders=found.into_folder)
     pipeline = Pipeline(found, config, Stylizer(config), written, note)
     with contextlib.ExitStack() as stack:
@@ -51,6 +64,8 @@ def stylize(
             f"stopped: {report}; the same command with --skip-existing goes on", interrupts[0]
         )
     if report.failed:
-        raise BatchError(str(report))
+        raise BatchError(
+            f"{report}; mend what is named above, and the same command with --skip-existing goes on"
+        )
     if found.many:
         note(str(report))

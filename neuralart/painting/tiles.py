@@ -22,6 +22,7 @@ from neuralart.chain.receptive_field import (
 )
 from neuralart.chain.specs import RGB, Generator
 from neuralart.errors import ConfigError
+from neuralart.pictures.pixels import Picture
 
 # Memory of Python, MXNet, OpenCV, a model and oneDNN's kernels, for a picture of any size.
 BASE_BYTES = 300_000_000
@@ -31,7 +32,11 @@ COPIES_BYTES = 64
 
 FLOAT_BYTES, BFLOAT16_BYTES = 4, 2
 
-# Share of the memory limit to plan with: at 100 megapixels the process took 11% more than planned.
+# Samples for each pixel that a decoder holds beside the result: Pillow's own picture has four.
+CODEC_SAMPLES = 4
+
+# Share of the memory limit above `BASE_BYTES` to plan with: at 100 megapixels the process took 11%
+# more than planned, which is 18% of what tiles take.
 PLANNED_SHARE = 0.85
 
 
@@ -65,6 +70,35 @@ def fixed_bytes(height: int, width: int, specs: Sequence[Generator]) -> float:
     small = measured_size(height, width, specs)
     area = framed_size(small[0], specs) * framed_size(small[1], specs)
     return BASE_BYTES + 4 * _widest_layer(specs) * FLOAT_BYTES * area
+
+
+@dataclass(frozen=True)
+class PictureBytes:
+    """Bytes of photo and painting.
+
+    reading   while the photo is read
+    painting  while it is painted
+    """
+
+    reading: int = 0
+    painting: int = 0
+
+    @classmethod
+    def of(cls, photo: Picture, size: tuple[int, int], painted: tuple[int, int]) -> PictureBytes:
+        """The bytes for a photo of a (height, width) that is painted at another or the same.
+
+        ``photo`` has the samples of the photo, or is a piece of it.
+        """
+        sample, channels = photo.pixels.itemsize, RGB + (photo.alpha is not None)
+        whole, made = math.prod(size), math.prod(painted)
+        small = made if painted != size else 0
+        return cls(
+            whole * sample * (channels + CODEC_SAMPLES),
+            whole * sample * channels + (made + small) * sample * RGB,
+        )
+
+
+NO_PICTURES = PictureBytes()
 
 
 @dataclass(frozen=True)
@@ -124,6 +158,11 @@ class Tiling:
         return itertools.product(self.rows, self.columns)
 
 
+def peak_bytes(tiling: Tiling, pictures: PictureBytes) -> int:
+    """Resident bytes of the process while it reads or while it paints, whichever is more."""
+    return max(BASE_BYTES + pictures.reading, tiling.working_memory + pictures.painting)
+
+
 @dataclass(frozen=True)
 class _Axis:
     """One axis of a framed picture, to be cut into tiles."""
@@ -174,15 +213,17 @@ def best_tiling(
     max_memory: int | None = None,
     tile: int | None = None,
     number_bytes: int = FLOAT_BYTES,
+    pictures: PictureBytes = NO_PICTURES,
 ) -> Tiling:
     """The tiling of a picture that takes the least computing within a limit.
 
-    max_memory    limit of the process's resident bytes, without photo and painting; None for none
+    max_memory    limit of the process's resident bytes; None for none
     tile          largest height and width of a tile, overlaps included, instead of ``max_memory``;
                   0 for the whole picture at once
     number_bytes  bytes of each number that the graph computes with
+    pictures      photo and painting, if they count towards ``max_memory``
 
-    Raises ConfigError if not even the smallest tile fits.
+    Raises ConfigError if the photo alone needs too much, or if not even the smallest tile fits.
     """
     multiple, overlap, frame = (
         size_multiple(specs),
@@ -196,17 +237,22 @@ def best_tiling(
     counts = 1, 1
     fixed, each = fixed_bytes(height, width, specs), pixel_bytes(specs, number_bytes)
     if tile and tile < smallest:
-        raise ConfigError(f"--tile {tile}: this style needs tiles of {smallest} pixels or more")
+        raise ConfigError(
+            f"--tile {tile}: this style needs tiles of {smallest} pixels or more; "
+            "raise it, or leave it away"
+        )
     if tile:
         counts = down.count(tile), across.count(tile)
     elif tile is None and max_memory is not None:
-        room = (PLANNED_SHARE * max_memory - fixed) / each
+        spare = PLANNED_SHARE * (max_memory - pictures.painting - BASE_BYTES)
+        room = (spare + BASE_BYTES - fixed) / each
         fitting = _least_computing(down, across, room, smallest)
-        if fitting is None:
-            least = (fixed + smallest**2 * each) / PLANNED_SHARE
+        if fitting is None or BASE_BYTES + pictures.reading > max_memory:
+            tiles = (fixed - BASE_BYTES + smallest**2 * each) / PLANNED_SHARE
+            least = BASE_BYTES + max(pictures.reading, tiles + pictures.painting)
             raise ConfigError(
-                f"--max-memory: this style needs {math.ceil(least / 1e6)} MB or more "
-                "beside the picture"
+                f"--max-memory: this style needs {math.ceil(least / 1e6)} MB or more for "
+                f"{width}x{height} pixels; allow more, or paint at a smaller --size"
             )
         counts = fitting
     area = down.edge(counts[0]) * across.edge(counts[1])

@@ -7,6 +7,7 @@ flickers with them. So each frame is painted on the average of the last second's
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
@@ -14,25 +15,40 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
 from neuralart.errors import EngineError, ImageError, Interrupted, OutputError
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import check_place, written_aside
 from neuralart.machine.installation import install_command
 from neuralart.machine.signals import deferred_signals
 from neuralart.machine.terminal import counting
-from neuralart.options.paint import StylizeConfig
+from neuralart.options.paint import VIDEO_SUFFIXES, StylizeConfig
 from neuralart.painting.jobs import same_file
 from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.painting.regions import Weights
 from neuralart.painting.stylizer import Stylizer
-from neuralart.pictures.pixels import Picture, Pixels
+from neuralart.pictures.pixels import Picture, Pixels, on_white
+from neuralart.pictures.video.animation import (
+    FOREVER,
+    SUFFIXES,
+    AnimationReader,
+    AnimationWriter,
+    check_room,
+    kind_of,
+)
 from neuralart.pictures.video.containers import CONTAINERS
 
 if TYPE_CHECKING:
-    from neuralart.pictures.video.reading import TimedFrame, VideoReader
+    from neuralart.pictures.video.frames import TimedFrame
+    from neuralart.pictures.video.reading import VideoReader
     from neuralart.pictures.video.writing import VideoWriter
 
 # Time constant of the moving average: a frame's weight in it falls to 1/e.
 SMOOTHING_SECONDS = 1.0
+
+# The same for the weights of faces, which the detector misses in a frame now and then.
+FACE_SECONDS = 0.3
 
 
 class SmoothedStatistics:
@@ -59,24 +75,65 @@ class SmoothedStatistics:
         return self._average
 
 
+class SteadyFaces:
+    """An exponential moving average, over frames, of the weights of faces."""
+
+    def __init__(self, frames_per_second: float) -> None:
+        self._seconds = 1 / frames_per_second
+        self._average: Weights | None = None
+
+    def __call__(self, weights: Weights, seconds: float | None = None) -> Weights:
+        """Add a frame's (H, W), ``seconds`` after the last one, and return the average."""
+        keep = math.exp(-(self._seconds if seconds is None else seconds) / FACE_SECONDS)
+        if self._average is None:
+            self._average = weights
+        self._average = np.float32(keep) * self._average + np.float32(1 - keep) * weights
+        return self._average
+
+
+def is_moving(source: str, target: str) -> bool:
+    """Whether the painting is an animation: a GIF, or a WebP of something that moves."""
+    suffix = Path(target).suffix.lower()
+    if suffix not in SUFFIXES or target.endswith(("/", os.sep)) or os.path.isdir(target):
+        return False
+    if Path(source).suffix.lower() in VIDEO_SUFFIXES or _is_camera(source):
+        return True
+    kind, frames = kind_of(source)
+    return bool(kind) and (suffix == ".gif" or frames != 1)
+
+
+def _is_camera(source: str) -> bool:
+    return source.isdigit() and not os.path.exists(source)
+
+
 def _check_target(source: str, target: Path, overwrite: bool) -> None:
     """Raise OutputError if the video cannot be written, or would replace a file without leave."""
-    if target.suffix.lower() not in CONTAINERS:
+    if target.suffix.lower() in SUFFIXES and _is_camera(source):
+        raise OutputError(f"{target}: a camera is painted into a video; name an .mp4")
+    if target.suffix.lower() not in (*CONTAINERS, *SUFFIXES):
         raise OutputError(f"{target}: no video format of that suffix; use {' '.join(CONTAINERS)}")
     if same_file(Path(source), target):
         raise OutputError(f"{target}: is the video itself; name another file")
     check_place(target, overwrite)
 
 
-def _open(source: str) -> VideoReader:
-    """Open a video file, or a camera by its number. Raises ImageError, or EngineError."""
+def _open(source: str, target: Path, max_pixels: float) -> VideoReader | AnimationReader:
+    """Open a video file, an animation, or a camera by its number.
+
+    FFmpeg reads GIF, but without transparency and number of plays, and no animated WebP.
+    Raises ImageError, or EngineError.
+    """
+    kind, _ = kind_of(source)
+    to_animation = target.suffix.lower() in SUFFIXES
+    if kind and to_animation:
+        return AnimationReader(source, max_pixels)
     try:
         from neuralart.pictures.video.reading import VideoReader
     except ImportError as error:
         if error.name != "av":
             raise
         raise EngineError(f"videos need PyAV; {install_command('video')}") from None
-    return VideoReader(source)
+    return AnimationReader(source, max_pixels) if kind == "WEBP" else VideoReader(source)
 
 
 def stylize_video(
@@ -92,13 +149,13 @@ def stylize_video(
     written; then no file is left behind, and an earlier one is as it was.
     """
     _check_target(source, target, config.overwrite)
-    with _open(source) as video:
+    with _open(source, target, config.max_pixels * 1e6) as video:
         stylizer = Stylizer(config)
         with (
             deferred_signals() as interrupts,
             written_aside(target, overwrite=config.overwrite) as file,
         ):
-            count = _Painting(video, stylizer, file, target, note).run(interrupts)
+            count = _Painting(video, stylizer, file, target, config.quality, note).run(interrupts)
             if not count and interrupts:
                 raise Interrupted("stopped before the first frame was painted", interrupts[0])
             if not count:
@@ -120,25 +177,32 @@ class _Painting:
 
     def __init__(
         self,
-        video: VideoReader,
+        video: VideoReader | AnimationReader,
         stylizer: Stylizer,
         file: BinaryIO,
         target: Path,
+        quality: int,
         note: Callable[[str], None],
     ) -> None:
         self._video = video
         self._stylizer = stylizer
         self._file = file
         self._target = target
+        self._quality = quality
         self._note = note
-        self._writer: VideoWriter | None = None
+        self._name = str(video.path or "the camera")
+        self._writer: VideoWriter | AnimationWriter | None = None
         self._statistics = SmoothedStatistics(stylizer.painter, float(video.rate))
+        self._faces = SteadyFaces(float(video.rate))
+        self._with_faces = 0  # frames
         self._last: Fraction | None = None
 
     def run(self, interrupts: Sequence[int]) -> int:
         """Paint all frames, or until ``interrupts`` holds a signal; return their number."""
         try:
             count = self._paint_all(interrupts)
+            if self._stylizer.keeps_faces:
+                self._note(f"note: faces found in {self._with_faces} of {count} frames")
             if self._writer is not None:
                 whole = not (interrupts or self._video.ends_early or self._video.path is None)
                 self._writer.finish(whole=whole)
@@ -169,19 +233,36 @@ class _Painting:
                 written.result()
         return count
 
-    def _paint(self, frame: TimedFrame) -> Pixels:
+    def _paint(self, frame: TimedFrame) -> Picture:
         gap = None if self._last is None else max(0.0, float(frame.time - self._last))
         self._last = frame.time
+        picture = Picture(frame.pixels, frame.alpha)
+        if gap is None:
+            self._stylizer.check(self._name, picture.size)
+            if self._target.suffix.lower() in SUFFIXES:
+                size = self._stylizer.final_size(picture.size)
+                check_room(self._target, size, self._video.frame_count)
         measure = partial(self._statistics, seconds=gap)
-        return self._stylizer.paint(Picture(frame.pixels), measure).pixels
+        steady = partial(self._faces, seconds=gap)
+        painting = self._stylizer.paint(picture, measure, steady)
+        self._with_faces += bool(self._stylizer.faces)
+        return painting
 
-    def _write(self, painted: Pixels, frame: TimedFrame) -> None:
+    def _write(self, painted: Picture, frame: TimedFrame) -> None:
         if self._writer is None:
-            from neuralart.pictures.video.writing import VideoWriter
+            self._writer = self._make_writer(painted.size)
+        if isinstance(self._writer, AnimationWriter):
+            self._writer.write(painted, frame)
+        else:
+            self._writer.write(on_white(painted), frame)
 
-            container = CONTAINERS[self._target.suffix.lower()]
-            size = Picture(painted).size
-            self._writer = VideoWriter(
-                self._file, self._target, container, self._video, size, self._note
-            )
-        self._writer.write(painted, frame)
+    def _make_writer(self, size: tuple[int, int]) -> VideoWriter | AnimationWriter:
+        suffix = self._target.suffix.lower()
+        if suffix in SUFFIXES:
+            plays = self._video.plays if isinstance(self._video, AnimationReader) else FOREVER
+            exact = isinstance(self._video, AnimationReader)
+            return AnimationWriter(self._file, self._target, self._quality, plays, exact=exact)
+        from neuralart.pictures.video.writing import VideoWriter
+
+        container = CONTAINERS[suffix]
+        return VideoWriter(self._file, self._target, container, self._video, size, self._note)

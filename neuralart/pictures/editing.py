@@ -30,17 +30,24 @@ def luminance(image: Pixels) -> npt.NDArray[np.float32]:
     return (image.astype(np.float32) @ _LUMA)[..., None]
 
 
-def mix(photo: Pixels, painting: Pixels, share: float, preserve_colors: bool) -> Pixels:
+def mix(
+    photo: Pixels,
+    painting: Pixels,
+    share: float | npt.NDArray[np.float32],
+    preserve_colors: bool = False,
+) -> Pixels:
     """Blend: photo + share * (painting - photo).
 
     Shape:  two (H, W, 3) RGB of one type -> the same, rounded and clipped
+    ``share`` is a number, or (H, W) with one for each pixel.
     ``preserve_colors`` blends the luminance alone: Gatys et al. 2016, "Preserving Color in Neural
     Artistic Style Transfer", section 4.
     """
     mixed = np.empty_like(painting)
     for rows in strips(*photo.shape[:2]):
         before = photo[rows].astype(np.float32)
-        change: npt.NDArray[np.float32] = (painting[rows] - before) * np.float32(share)
+        of_rows = share[rows][..., None] if isinstance(share, np.ndarray) else np.float32(share)
+        change: npt.NDArray[np.float32] = (painting[rows] - before) * of_rows
         if preserve_colors:
             change = (change @ _LUMA)[..., None]
         mixed[rows] = rounded(before + change, photo.dtype)

@@ -63,6 +63,14 @@ def kept_exif(file: BinaryIO) -> tuple[int, bytes | None]:
     return orientation, _joined(order, main, camera, place)
 
 
+def tags_of(file: BinaryIO) -> frozenset[int]:
+    """The tags in the main directory of a TIFF file; none if it is damaged."""
+    try:
+        return frozenset(_read_main(file)[1])
+    except (KeyError, OSError, ValueError, struct.error):
+        return frozenset()
+
+
 def with_size(exif: bytes, height: int, width: int) -> bytes:
     """The EXIF of a picture of that size in pixels."""
     file = io.BytesIO(exif.removeprefix(PREFIX))

@@ -2,9 +2,11 @@
 
 # Suffix: Pillow's name of the format.
 WRITABLE = {
-    ".bmp": "BMP", ".jpe": "JPEG", ".jpeg": "JPEG", ".jpg": "JPEG", ".jp2": "JPEG2000",
+    ".avif": "AVIF", ".bmp": "BMP", ".heif": "HEIF", ".heic": "HEIF", ".jpe": "JPEG", ".jpeg": "JPEG", ".jpg": "JPEG", ".jp2": "JPEG2000",
     ".png": "PNG", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
 }  # fmt: skip
+
+LOSSY = frozenset(["AVIF", "HEIF", "JPEG", "WEBP"])  # of these formats
 
 READABLE = frozenset([*WRITABLE, ".dib", ".gif", ".mpo", ".pbm", ".pgm", ".pnm", ".ras", ".tga"])
 

@@ -21,13 +21,16 @@ from neuralart.errors import ImageError
 from neuralart.pictures.colours import painted_colours
 from neuralart.pictures.exif import PREFIX, kept_exif
 from neuralart.pictures.formats import MAX_PIXELS, WRITABLE
+from neuralart.pictures.phones import check_kind
 from neuralart.pictures.pixels import Image, Picture, Pixels, on_white, strips
 from neuralart.pictures.vips import VipsFile
 
 log = logging.getLogger(__name__)
 
 # Pillow tries only these on a file: it knows other formats whose readers start programs.
-_FORMATS = (*sorted({*WRITABLE.values()} - {"TIFF"}), "DIB", "GIF", "SUN", "TGA")
+_FORMATS = (
+    *sorted({*WRITABLE.values()} - {"AVIF", "HEIF", "TIFF"}), "DIB", "GIF", "SUN", "TGA",
+)  # fmt: skip
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -45,6 +48,7 @@ class PictureFile:
     name    what messages call it
     size    (height, width), upright
     suffix  of its own format if that can be written, else ``.png``
+    plain   whether the stored pixels are the picture: of one frame, and not turned by EXIF
     """
 
     def __init__(
@@ -52,15 +56,19 @@ class PictureFile:
     ) -> None:
         """Open ``source``, a path or the bytes of a file, and read its header.
 
-        Raises ImageError if it is missing, not a picture, of a kind that is not painted, or has
-        more than ``max_pixels`` pixels.
+        Raises ImageError if it is missing, not a picture, of a kind that is not painted or whose
+        library is not installed, or has more than ``max_pixels`` pixels.
         """
         self.name = name or str(source)
         self._file = _open(source, self.name)
         try:
+            kind = check_kind(self._file, Path(self.name).suffix)
             is_tiff = self._file.read(4) in _TIFF
             self._file.seek(0)
-            self._header = _TiffHeader(self._file) if is_tiff else _PillowHeader(self._file)
+            formats = (kind,) if kind else _FORMATS
+            self._header = (
+                _TiffHeader(self._file) if is_tiff else _PillowHeader(self._file, formats)
+            )
             height, width = self._header.size
             if self._header.orientation in (5, 6, 7, 8):
                 height, width = width, height
@@ -82,6 +90,7 @@ class PictureFile:
             self.close()
             raise ImageError(f"{self.name}: not a picture, or damaged{_reason(error)}") from None
         self.size = height, width
+        self.plain = self._header.orientation == 1 and self._header.frames == 1
         suffixes = {name: suffix for suffix, name in WRITABLE.items()}
         suffixes |= {"MPO": ".jpg", "JPEG": ".jpg"}
         self.suffix = suffixes.get(self._header.format, ".png")
@@ -141,9 +150,9 @@ class _PillowHeader:
     frames       number of pictures
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, formats: tuple[str, ...]) -> None:
         self._file = file
-        self._pillow = Pillow.open(file, formats=_FORMATS)
+        self._pillow = Pillow.open(file, formats=formats)
         info = self._pillow.info
         self.format = self._pillow.format or ""
         self.size = self._pillow.height, self._pillow.width
@@ -154,7 +163,7 @@ class _PillowHeader:
                     f"damaged, or cut short: it says to be {width}x{height}, "
                     "and is too short for that"
                 )
-        exif: bytes = info.get("exif", b"")
+        exif: bytes = info.get("exif") or b""
         if self.format == "PNG" and not exif:
             exif = _exif_of_png(file, info)
         self.orientation, self.exif = kept_exif(io.BytesIO(exif.removeprefix(PREFIX)))
@@ -206,16 +215,18 @@ def _open(source: Path | bytes, name: str) -> BinaryIO:
             data = None
             if not stat.S_ISREG(status.st_mode):
                 if not stat.S_ISFIFO(status.st_mode):
-                    raise ImageError(f"{name}: is a device, not a picture")
+                    raise ImageError(f"{name}: is a device, not a picture; name a file")
                 data = source.read_bytes()
             elif not status.st_size:
                 data = b""
             if data is None:
                 return source.open("rb")
         except OSError as error:
-            raise ImageError(f"{name}: cannot be read: {error.strerror or error}") from None
+            hint = "; check its name" if isinstance(error, FileNotFoundError) else ""
+            reason = error.strerror or error
+            raise ImageError(f"{name}: cannot be read: {reason}{hint}") from None
     if not data:
-        raise ImageError(f"{name}: the file is empty")
+        raise ImageError(f"{name}: the file is empty; get it anew")
     return io.BytesIO(data)
 
 

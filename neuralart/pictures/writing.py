@@ -16,20 +16,21 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image as Pillow
 
-from neuralart.errors import OutputError
+from neuralart.errors import EngineError, OutputError
 from neuralart.machine.files import check_place, written_aside
 from neuralart.pictures import exif as exifs
-from neuralart.pictures.formats import WRITABLE
+from neuralart.pictures.formats import LOSSY, WRITABLE
+from neuralart.pictures.phones import prepare
 from neuralart.pictures.pixels import Image, Picture, on_white, to_8_bits
 from neuralart.pictures.vips import encode, is_srgb, to_srgb
 
 log = logging.getLogger(__name__)
 
-_WITH_ALPHA = {"JPEG2000", "PNG", "TIFF", "WEBP"}
+_WITH_ALPHA = {"AVIF", "HEIF", "JPEG2000", "PNG", "TIFF", "WEBP"}
 
 _WITH_16_BITS = {"PNG", "TIFF"}
 
-_WITH_PROFILE = {"JPEG", "PNG", "TIFF", "WEBP"}
+_WITH_PROFILE = {"AVIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP"}
 
 # Pixels. JPEG: libjpeg's JPEG_MAX_DIMENSION.
 _LONGEST_EDGE = {"JPEG": 65500, "WEBP": 16383}
@@ -54,7 +55,18 @@ def check_writable(path: Path, overwrite: bool, *, make_folders: bool = False) -
             f"{path}: no picture format of that suffix; use one of {known}, "
             "or a folder's name with / after it"
         )
+    prepare_format(path)
     check_place(path, overwrite, make_folders=make_folders)
+
+
+def prepare_format(path: Path) -> None:
+    """Raise OutputError if the library that writes the suffix's format is not installed."""
+    name = WRITABLE[path.suffix.lower()]
+    if name in ("AVIF", "HEIF"):
+        try:
+            prepare(name)
+        except EngineError as error:
+            raise OutputError(f"{path}: {error}") from None
 
 
 def check_size(suffix: str, size: tuple[int, int]) -> None:
@@ -124,7 +136,7 @@ def _encode_by_pillow(
     pixels: Image, name: str, quality: int, icc: bytes | None, exif: bytes
 ) -> io.BytesIO:
     options: dict[str, Any] = {}
-    if name in ("JPEG", "WEBP"):
+    if name in LOSSY:
         options = {"quality": quality, "icc_profile": icc, "exif": exif}
     if name == "JPEG":
         # Brush strokes have sharp colour edges: chroma is halved for small files only.
@@ -132,6 +144,12 @@ def _encode_by_pillow(
     elif name == "JPEG2000":
         options["irreversible"] = False
     buffer = io.BytesIO()
+    if name in ("AVIF", "HEIF"):
+        prepare(name)
+        options = {key: value for key, value in options.items() if value}
+        # Phones show HEIC with halved chroma only.
+        full = name == "AVIF" and quality >= 90
+        options["subsampling"] = "4:4:4" if full else "4:2:0"
     Pillow.fromarray(pixels).save(buffer, name, **options)
     return buffer
 

@@ -18,14 +18,14 @@ from neuralart.pictures.writing import write_image
 
 def test_a_folder_keeps_its_tree(run_dir: Path, photos: Path, tmp_path: Path) -> None:
     (photos / "notes.txt").write_text("hello")
-    (photos / "raw.heic").write_text("hello")
+    (photos / "raw.cr2").write_text("hello")
     (photos / ".hidden.png").write_text("hello")
     result = stylize(run_dir, photos, tmp_path / "out")
     assert files_below(tmp_path / "out") == ["a.png", "sub/b.jpg", "sub/deep/c.png"]
     assert sorted(result.stdout.splitlines()) == sorted(
         str(p) for p in (tmp_path / "out").rglob("*.*")
     )
-    assert "no pictures are passed over: 1 .heic, 1 .txt" in result.stderr
+    assert "no pictures are passed over: 1 .cr2, 1 .txt" in result.stderr
     assert "3 painted (0.0 megapixels) in" in result.stderr.splitlines()[-1]
 
 

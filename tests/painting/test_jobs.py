@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from neuralart.errors import ConfigError, ImageError, OutputError
-from neuralart.painting.jobs import Job, Jobs, find_jobs, parse_shard, same_file, shard
+from neuralart.painting.jobs import (
+    STANDARD,
+    Job,
+    Jobs,
+    check_order,
+    find_jobs,
+    parse_shard,
+    same_file,
+    shard,
+)
 
 
 @pytest.fixture
@@ -18,7 +27,7 @@ def photos(tmp_path: Path) -> Path:
     for name in ("a.png", "sub/b.jpg", "sub/deep/c.gif", "sub/deep/d.PNG", ".hidden/e.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    for name in (".f.png", "notes.txt", "sub/more.txt", "raw.heic", "README"):
+    for name in (".f.png", "notes.txt", "sub/more.txt", "raw.cr2", "README"):
         (folder / name).touch()
     return folder
 
@@ -39,7 +48,7 @@ def test_a_folder_keeps_its_tree(photos: Path, tmp_path: Path) -> None:
     assert sources == ["a.png", "sub/b.jpg", "sub/deep/c.gif", "sub/deep/d.PNG"]
     assert targets(jobs, out) == ["a.png", "sub/b.jpg", "sub/deep/c.png", "sub/deep/d.PNG"]
     assert jobs.many and jobs.into_folder
-    assert jobs.not_pictures == {".heic": 1, ".txt": 2, "no suffix": 1}
+    assert jobs.not_pictures == {".cr2": 1, ".txt": 2, "no suffix": 1}
 
 
 def test_a_folder_of_paintings(photos: Path, tmp_path: Path) -> None:
@@ -145,6 +154,24 @@ def test_wrong_sources_and_targets(photos: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=words):
             find_jobs(sources, target)
+
+
+def test_the_last_name_is_no_photo(photos: Path, tmp_path: Path) -> None:
+    """Two photos and no painting, or the two in the wrong order, are told apart."""
+    first, second = photos / "a.png", photos / "sub" / "b.jpg"
+    for source, target, words in (
+        (first, second, "b.jpg: exists; add --overwrite.*name a folder after both"),
+        (photos / "none.jpg", first, "none.jpg: no such photo, and .*a.png exists; name the photo"),
+        (first, first, "is the photo itself"),
+    ):
+        with pytest.raises(OutputError, match=words):
+            check_order(Job(source, target))
+    check_order(Job(first, tmp_path / "out.png"))
+    check_order(Job(STANDARD, tmp_path / "out.png"))
+    for sources in ([str(first), str(second)], [str(photos)]):
+        with pytest.raises(OutputError, match="the last name is where the paintings"):
+            find_jobs(sources, str(tmp_path / "painted.png"))
+        assert find_jobs(sources, f"{tmp_path / 'painted.png'}/").into_folder
 
 
 def test_links_name_the_same_file(photos: Path, tmp_path: Path) -> None:

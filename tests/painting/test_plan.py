@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from click.testing import Result
 from helpers import fails, picture, run_cli
 
 from neuralart.chain import receptive_field
+from neuralart.cli import main
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting import plan
 from neuralart.pictures.writing import write_image
@@ -55,8 +57,46 @@ def test_memory_and_tiles(run_dir: Path) -> None:
     bounded = run_cli("plan", "4000x3000", "--model", run_dir, "--max-memory", "400MB")
     pixels = 2 * 3 * 12
     assert megabytes(small) + pixels < megabytes(tiled) < megabytes(large)
-    assert megabytes(bounded) <= 400 + pixels
+    assert megabytes(bounded) <= 400
     assert re.fullmatch(r"\d+x\d+, \d+ of them", rows(tiled)["tile"])
+
+
+@pytest.mark.parametrize("photo", ["60x40", "700x500", "4000x3000", "3000x9000", "12000x8000"])
+@pytest.mark.parametrize("more", [[], ["--size", 900], ["--strength", 0.5], ["--tile", 256]])
+def test_no_plan_exceeds_the_memory(run_dir: Path, photo: str, more: list[object]) -> None:
+    """There is a least amount that is enough, and from there on a plan takes no more than allowed."""
+    planned = []
+    for limit in (320, 400, 600, 1000, 2000):
+        result = run_cli("plan", photo, "--model", run_dir, "--max-memory", f"{limit}MB", *more)
+        if planned or result.exit_code == 0:
+            assert megabytes(result) <= limit
+            planned.append(limit)
+        else:
+            fails(result, 2, "MB")
+    assert planned
+
+
+def test_a_tile_that_takes_more_than_the_memory(run_dir: Path) -> None:
+    arguments = ["plan", "4000x3000", "--model", run_dir, "--max-memory", "500MB"]
+    fails(run_cli(*arguments, "--tile", 0), 2, "--tile 0", "over --max-memory", "MB")
+    assert megabytes(run_cli(*arguments, "--tile", 200)) <= 500
+
+
+def test_help_lists_what_plan_uses(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options of `plan` are those that `estimate` reads, and --threads."""
+    used: set[str] = set()
+
+    class Recording(StylizeConfig):
+        def __getattribute__(self, name: str) -> Any:
+            used.add(name)
+            return super().__getattribute__(name)
+
+    plan.estimate("64x64", Recording(model=str(run_dir)))
+    fields = {field.name for field in dataclasses.fields(StylizeConfig)}
+    listed = {param.name for param in main.commands["plan"].params} - {"photo", "threads"}
+    assert listed <= used & fields
+    unlisted = (used & fields) - listed
+    assert unlisted <= {"colors"}  # which is checked, and changes no number of the plan
 
 
 def test_time_is_scaled_from_a_piece(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

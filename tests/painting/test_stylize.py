@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from helpers import fails, files_below, picture, run_cli, stylize
+from helpers import fails, files_below, noise, picture, run_cli, stylize
 from picture_files import Made, holes, waves
 from PIL import Image as Pillow
 
@@ -62,6 +62,38 @@ def test_strength_0_gives_back_every_kind_of_picture(
         if lossless and not one.near:
             np.testing.assert_array_equal(PictureFile(path).read().pixels, one.rgb, one.name)
     assert not wrong
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+def test_strength_0_keeps_the_bits_of_lossy_formats(
+    run_dir: Path, tmp_path: Path, name: str
+) -> None:
+    """The file itself is the painting, also where tiles, colours and a quality are asked for."""
+    photo = tmp_path / name
+    write_picture(photo, Picture(picture(2, 61, 83)), 70)
+    for more in ([], ["--tile", 64], ["--preserve-colors", "--quality", 50, "--size", 40]):
+        out = tmp_path / "out" / name
+        out.parent.mkdir(exist_ok=True)
+        sized = ["--keep-size"] if "--size" in more else []
+        stylize(run_dir, photo, out, "--strength", 0, "--overwrite", *more, *sized)
+        assert out.read_bytes() == photo.read_bytes()
+    stylize(run_dir, photo, out, "--strength", 0, "--overwrite", "--size", 40)
+    assert read_image(out).shape == (29, 40, 3)
+    stylize(run_dir, photo, tmp_path / "a.png", "--strength", 0)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), read_image(photo))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_strength_0_keeps_pixels_and_alpha_in_tiles(
+    run_dir: Path, tmp_path: Path, kind: type
+) -> None:
+    photo = Picture(noise(150, 210, kind), noise(150, 210, kind)[..., 0])
+    write_picture(tmp_path / "photo.png", photo)
+    stylize(run_dir, tmp_path / "photo.png", tmp_path / "p.tiff", "--strength", 0, "--tile", 96)
+    painting = PictureFile(tmp_path / "p.tiff").read()
+    np.testing.assert_array_equal(painting.pixels, photo.pixels)
+    assert painting.alpha is not None and photo.alpha is not None
+    np.testing.assert_array_equal(painting.alpha, photo.alpha)
 
 
 def test_every_kind_of_pixel_is_painted(

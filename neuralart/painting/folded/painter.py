@@ -126,6 +126,11 @@ class FoldedPainter:
         # as long as filling it.
         self._buffers: tuple[X, X] = np.empty(0, np.float32), np.empty(0, np.float32)
 
+    def release(self) -> None:
+        """Give back the memory that is kept from one painting to the next."""
+        self._executor, self._shape = None, ()
+        self._buffers = np.empty(0, np.float32), np.empty(0, np.float32)
+
     def calibrate(self, image: Pixels, statistics: Arrays) -> None:
         """Find the 8-bit ranges on a picture. All pictures are then painted with them."""
         (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()

@@ -58,6 +58,12 @@ class Colours:
         luma_range = FULL if full else frame.color_range
         return cls(space, luma_range, frame.color_primaries, frame.color_trc, matrix)
 
+    @classmethod
+    def of_rgb(cls, height: int, width: int) -> Colours:
+        """The colours of a video that is made of RGB pictures of this size."""
+        matrix = _guess(height, width)
+        return cls(matrix, LIMITED, UNSPECIFIED, UNSPECIFIED, matrix)
+
     def at_size(self, height: int, width: int) -> Colours:
         """The colours for a painting of this size.
 

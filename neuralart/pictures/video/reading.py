@@ -22,6 +22,7 @@ from neuralart.errors import ImageError
 from neuralart.pictures.pixels import Image
 from neuralart.pictures.video.colours import Colours, to_rgb
 from neuralart.pictures.video.endings import ends_early
+from neuralart.pictures.video.frames import TimedFrame
 
 DEFAULT_RATE = Fraction(25)
 """Frames a second of videos and cameras that do not give theirs."""
@@ -31,20 +32,6 @@ _ANY_CLOCK = 0x0200
 
 # FFmpeg's name of a device and of its camera with a number, by platform.
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
-
-
-@dataclass(frozen=True)
-class TimedFrame:
-    """A frame as it is shown.
-
-    pixels    (H, W, 3) RGB
-    time      when it appears, seconds from the beginning of the video
-    duration  how long it stays, seconds; None if the video does not say it
-    """
-
-    pixels: Image
-    time: Fraction
-    duration: Fraction | None
 
 
 class VideoReader:
@@ -80,13 +67,17 @@ class VideoReader:
     def _open_file(self, path: Path, stack: contextlib.ExitStack) -> InputContainer:
         if not path.is_file():
             raise ImageError(f"{path}: no such video; name a file, or a camera by its number")
+        if not path.stat().st_size:
+            raise ImageError(f"{path}: the file is empty; get it anew")
         try:
             self.ends_early = ends_early(path)
             return open_input(stack.enter_context(path.open("rb")))
         except av.FFmpegError:
             if self.ends_early:
                 raise ImageError(f"{path}: ends early, before its index; get it anew") from None
-            raise ImageError(f"{path}: not a video that FFmpeg can read") from None
+            raise ImageError(
+                f"{path}: not a video that FFmpeg can read; convert it to mp4"
+            ) from None
         except OSError as error:
             raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -95,6 +86,11 @@ class VideoReader:
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
+
+    @property
+    def sound(self) -> Path | None:
+        """The file that the sound is copied from."""
+        return self.path
 
     @property
     def colours(self) -> Colours:
@@ -189,13 +185,15 @@ def _open_camera(number: str) -> InputContainer:
     try:
         return av.open(name.format(number), "r", format=device)
     except (av.FFmpegError, OSError, ValueError):
-        raise ImageError(f"{number}: no such camera, or it is in use") from None
+        raise ImageError(
+            f"{number}: no such camera, or it is in use; name another, or a file"
+        ) from None
 
 
 def _best_stream(container: InputContainer, source: str) -> VideoStream:
     stream = container.streams.best("video")
     if stream is None or stream.disposition & Disposition.attached_pic:
-        raise ImageError(f"{source}: there is no video in it")
+        raise ImageError(f"{source}: there is no video in it; name another file")
     if stream.codec_context is None:
         raise ImageError(f"{source}: FFmpeg has no decoder for this video")
     return cast(VideoStream, stream)

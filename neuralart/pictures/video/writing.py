@@ -14,9 +14,11 @@ from av.video.stream import VideoStream
 
 from neuralart.errors import OutputError
 from neuralart.pictures.pixels import Image
+from neuralart.pictures.video.animation import AnimationReader
 from neuralart.pictures.video.colours import from_rgb, tag
 from neuralart.pictures.video.containers import VideoContainer
-from neuralart.pictures.video.reading import TimedFrame, VideoReader
+from neuralart.pictures.video.frames import TimedFrame
+from neuralart.pictures.video.reading import VideoReader
 from neuralart.pictures.video.sound import Sound
 
 # More threads hold more frames in memory, and painting takes far longer than encoding.
@@ -31,7 +33,7 @@ class VideoWriter:
         file: BinaryIO,
         target: Path,
         container: VideoContainer,
-        video: VideoReader,
+        video: VideoReader | AnimationReader,
         size: tuple[int, int],
         note: Callable[[str], None],
     ) -> None:
@@ -56,8 +58,8 @@ class VideoWriter:
             )
             stack.callback(self._drop)
             self._stream = self._add_stream(container, size, video.aspect or Fraction(1))
-            if video.path is not None:
-                self._sound = Sound(video.path, self._output, container, note)
+            if video.sound is not None:
+                self._sound = Sound(video.sound, self._output, container, note)
                 stack.enter_context(self._sound)
             self._output.start_encoding()
             self._stack = stack.pop_all()
