@@ -7,6 +7,7 @@ that ``--help`` does not wait for MXNet.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sys
@@ -22,10 +23,17 @@ from neuralart.machine.memory import check_address_space
 from neuralart.machine.signals import number_of, obeyed_signals
 from neuralart.machine.surroundings import lost_output, mend_environment, mend_streams
 from neuralart.machine.words import one_line
-from neuralart.options.command_line import config_option, generators_of_config, options_of
+from neuralart.options.command_line import (
+    complete_model,
+    config_option,
+    generators_of_config,
+    options_of,
+)
 from neuralart.options.export import ExportConfig
+from neuralart.options.import_ import ImportConfig
 from neuralart.options.measure import EvaluateConfig, OptimizeConfig
-from neuralart.options.paint import VIDEO_SUFFIXES, StylizeConfig
+from neuralart.options.paint import PLANNED, VIDEO_SUFFIXES, StylizeConfig
+from neuralart.options.serve import ServeConfig
 from neuralart.options.train import LaunchConfig, PackConfig, TrainConfig
 
 
@@ -131,7 +139,9 @@ def train(**options: Any) -> None:
     if config.dry_run:
         from neuralart.training.cost import cost
 
-        for line in cost(config):
+        # It writes nothing, so no run is in its way.
+        overwrite = config.overwrite or not config.resume
+        for line in cost(dataclasses.replace(config, overwrite=overwrite)):
             _show(line)
         return
     model, _ = run(config)
@@ -179,13 +189,14 @@ def pack(photos: Path, out: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("paths", nargs=-1, metavar="PHOTO... PAINTING")
+@click.argument("paths", nargs=-1, type=click.Path(readable=False), metavar="PHOTO... PAINTING")
 @options_of(StylizeConfig)
 def stylize(paths: tuple[str, ...], **options: Any) -> None:
     """Paint PHOTO in a style and write PAINTING. It is as large as the photo.
 
     Several photos, folders (with their subfolders) and patterns such as 'in/**/*.jpg' are painted
-    into a folder, PAINTING/. A - stands for standard input or output.
+    into a folder, PAINTING/. A - stands for standard input or output. Photos and paintings may be
+    at addresses such as s3://bucket/photos, too.
 
     A video (mp4, mov, mkv, avi, webm), or a camera by its number, is painted into a video.
     """
@@ -196,6 +207,11 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
     from neuralart.machine.terminal import say, say_path
 
     if len(paths) == 2 and Path(paths[1]).suffix.lower() in VIDEO_SUFFIXES:
+        if config.cluster is not None or "://" in paths[1]:
+            raise ConfigError(
+                f"{paths[1]}: a video is painted on one machine, into a file on its disk; leave "
+                "--cluster and addresses away"
+            )
         from neuralart.painting.video import stylize_video
 
         say_path(
@@ -214,10 +230,10 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
 
 
 @main.command()
-@click.argument("photo", metavar="PHOTO|WIDTHxHEIGHT")
-@options_of(StylizeConfig)
+@click.argument("photo", type=click.Path(readable=False), metavar="PHOTO|WIDTHxHEIGHT")
+@options_of(StylizeConfig, only=PLANNED)
 def plan(photo: str, **options: Any) -> None:
-    """Estimate tile, memory and time of a painting. The options are those of stylize."""
+    """Estimate tile, memory and time of a painting, with these options of stylize."""
     config = StylizeConfig(**options)
     _set_threads(config.threads)
     from neuralart.painting.plan import estimate
@@ -227,7 +243,25 @@ def plan(photo: str, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("models", metavar="MODEL...", nargs=-1)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="A model to paint with besides the shipped ones; repeat it for several.",
+)
+@options_of(ServeConfig)
+def serve(models: tuple[str, ...], **options: Any) -> None:
+    """Open a page on this machine that paints photos, and with --run one that shows a training."""
+    config = ServeConfig(**options)
+    _set_threads(config.threads)
+    from neuralart.serving.serve import serve as run
+
+    run(config, models, _show, _note)
+
+
+@main.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, shell_complete=complete_model)
 @options_of(ExportConfig)
 def export(models: tuple[str, ...], **options: Any) -> None:
     """Write styles for other runtimes. Each is checked against the trained chain."""
@@ -240,12 +274,26 @@ def export(models: tuple[str, ...], **options: Any) -> None:
     if config.verify is None:
         folder, compared = run(models, config)
     elif models or config.to:
-        raise ConfigError(f"--verify {config.verify}: takes no MODEL and no --to")
+        raise ConfigError(f"--verify {config.verify}: takes no MODEL and no --to; leave them away")
     else:
         folder, compared = config.verify, verify(config.verify)
     for entry in compared:
         _note(str(entry))
     say_path(folder)
+
+
+@main.command("import")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.zip")
+@options_of(ImportConfig)
+def import_(file: Path, **options: Any) -> None:
+    """Make a model of the parameters that were published in 2016.
+
+    FILE.zip has one file of MXNet's parameters for each of the four generators.
+    """
+    from neuralart.importing.model_2016 import import_model
+    from neuralart.machine.terminal import say_path
+
+    say_path(import_model(file, ImportConfig(**options)))
 
 
 @main.command()
@@ -270,7 +318,7 @@ def optimize(photo: Path, painting: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", shell_complete=complete_model)
 @options_of(EvaluateConfig)
 def evaluate(model: str, **options: Any) -> None:
     """Measure styles on photos.
@@ -302,7 +350,7 @@ def models() -> None:
 
 
 @main.command()
-@click.argument("model", metavar="MODEL|FILE.style")
+@click.argument("model", metavar="MODEL|FILE.style", shell_complete=complete_model)
 @click.option("--style", metavar="STYLE", help="Show only this style of the model.")
 @click.option(
     "--thumbnail",

@@ -33,7 +33,7 @@ def test_the_files_of_a_finished_run(run_dir: Path) -> None:
     names = {path.name for path in run_dir.iterdir()}
     assert names == {
         "config.json", "metrics.jsonl", "samples", "checkpoints", "skipped.txt", "evaluation.json",
-        "model.neuralart",
+        "model.neuralart", "style.jpg", "index.html",
     }  # fmt: skip
     rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [(row["phase"], row["step"]) for row in rows] == [("stage 1", 6), ("stage 2", 6)]

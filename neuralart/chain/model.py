@@ -28,6 +28,7 @@ from neuralart.chain.shipped import MODEL_NAME
 from neuralart.chain.specs import MOST_WEIGHTS, Generator, generator_from_dict
 from neuralart.errors import ConfigError, ModelError
 from neuralart.machine.archive import Archive, Arrays, Shapes, open_archive, write_archive
+from neuralart.machine.words import did_you_mean
 from neuralart.pictures.pixels import PIXEL_MEAN
 
 FORMAT = 2
@@ -85,7 +86,9 @@ class Model:
         Raises ConfigError if the chain has fewer.
         """
         if stage is not None and stage > len(self.specs):
-            raise ConfigError(f"--stage {stage}: the model has {len(self.specs)} stages")
+            raise ConfigError(
+                f"--stage {stage}: the model has {len(self.specs)} stages; name one of them"
+            )
         return stage or len(self.specs)
 
 
@@ -152,6 +155,7 @@ class StyledChain:
             if name not in self.names:
                 raise ConfigError(
                     f"--style {name}: the model has no such style; it has {', '.join(self.names)}"
+                    f"{did_you_mean(name, self.names)}"
                 )
             try:
                 weight = float(number) if equals else 1.0
@@ -247,7 +251,9 @@ def load_chain(path: Path) -> StyledChain:
         try:
             specs = tuple(generator_from_dict(row["name"], row) for row in header["generators"])
         except ConfigError:
-            raise ModelError(f"{file}: damaged, or not a neuralart model") from None
+            raise ModelError(
+                f"{file}: damaged, or not a neuralart model; name another, or get it anew"
+            ) from None
         mean = np.asarray(header["pixels"]["mean"], np.float32)
         styles = _styles(archive, path)
         shapes = array_shapes(specs, len(styles) if version == FORMAT else None)

@@ -9,6 +9,7 @@ from typing import Any
 from neuralart.errors import ModelError
 from neuralart.machine.archive import open_archive
 from neuralart.machine.files import DATA
+from neuralart.machine.words import did_you_mean
 
 SUFFIX = ".neuralart"
 
@@ -85,8 +86,10 @@ def find_style(word: str | None, choice: str | None = None) -> tuple[Path, str |
     except OSError:  # a name too long for a file
         exists = False
     if not exists:
-        names = ", ".join(dict.fromkeys([*known, *styles])) or "none in this installation"
+        names = dict.fromkeys([*known, *styles])
+        listed = ", ".join(names) or "none in this installation"
         raise ModelError(
-            f"model {word}: no such file or run, and no shipped model or style ({names})"
+            f"model {word}: no such file or run, and no shipped model or style ({listed})"
+            f"{did_you_mean(word, names)}"
         )
     return path, choice

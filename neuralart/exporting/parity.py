@@ -135,7 +135,9 @@ def calibration_photos(folder: Path | None) -> list[Image]:
         if len(photos) == CALIBRATED_PHOTOS:
             break
     if not photos:
-        raise PhotosError(f"--calibrate {folder}: no photo in it that can be read")
+        raise PhotosError(
+            f"--calibrate {folder}: no photo in it that can be read; name a folder of photos"
+        )
     return photos
 
 

@@ -131,8 +131,8 @@ def tell(line: str) -> None:
         say(line, error=True)
 
 
-def say_path(path: Path) -> None:
-    """Write a path to stdout: its bytes to a program, and what `say` makes of it to a terminal."""
+def say_path(path: Path | str) -> None:
+    """Write a path or an address to stdout: its bytes to a program, and what `say` makes of it to a terminal."""
     if sys.stdout.isatty():
         say(str(path))
         return

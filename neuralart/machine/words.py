@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 # Unicode's categories of control, format (as U+202E, which turns the direction of writing),
@@ -39,3 +41,14 @@ def short(value: Any, most: int = 40) -> str:
     except (RecursionError, ValueError):  # nested too deep, or an integer with too many digits
         text = f"a {type(value).__name__}"
     return one_line(text if len(text) <= most else text[: most - 3] + "...")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``; did you mean wave?`` where a known name is close to the word, else an empty text."""
+    names = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(word), names, n=1)
+    return f"; did you mean {names[near[0]]}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -11,12 +11,10 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neuralart.chain.choice import load_choice
 from neuralart.chain.model import Model, Style, StyledChain
@@ -26,21 +24,16 @@ from neuralart.engine.contract import Devices
 from neuralart.engine.devices import open_device
 from neuralart.errors import ConfigError, PhotosError
 from neuralart.loss.features.store import Features, load_features
-from neuralart.loss.objective import Losses, LossWeights, mean_losses
+from neuralart.loss.objective import LossWeights
 from neuralart.loss.perceptual import Perceptual, stage_losses
-from neuralart.loss.spots import mean_spots, spots
+from neuralart.loss.spots import spots
 from neuralart.machine.files import check_place, write_aside
-from neuralart.machine.terminal import bar
-from neuralart.measuring.artefacts import (
-    border_error,
-    border_profiles,
-    iterations_to_reach,
-    stripe_power,
-)
+from neuralart.measuring.artefacts import border_profiles, stripe_power
 from neuralart.measuring.descent import adam
+from neuralart.measuring.results import Measured, means, per_photo
+from neuralart.measuring.work import Work
 from neuralart.options.measure import EvaluateConfig
 from neuralart.pictures.editing import (
-    centre_crop,
     contact_sheet,
     painted_size,
     resize,
@@ -59,35 +52,6 @@ SQUARE_PX = 256  # the default edge of middle squares
 SMALLEST_PX = 64
 
 SHEET_ROWS = 6  # at most, or one for each style
-
-CURVE_EVERY = 10  # iterations between the optimiser's mean total losses in the result
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured on one photo.
-
-    size              (height, width)
-    losses            of the photo and of each stage's output
-    optimiser_totals  the optimiser's total losses, at the start and after each iteration
-    spots             `spots` of the photo and of each stage's output
-    checkerboard      `stripe_power` of the photo and of each stage's output
-    border            `border_profiles` of each stage
-    pictures          a row of the contact sheet; only of photos that it shows
-    """
-
-    file: str
-    size: tuple[int, int]
-    losses: list[Losses]
-    optimiser_totals: list[float]
-    spots: list[float]
-    checkerboard: list[float]
-    border: list[npt.NDArray[np.float64]]
-    pictures: list[Image]
-
-    def iterations(self, stage: int) -> float:
-        """Iterations in which the optimiser reaches a stage's total loss; stage 0 is the photo."""
-        return iterations_to_reach(self.losses[stage]["total"], self.optimiser_totals)
 
 
 def evaluate(source: str, config: EvaluateConfig) -> dict[str, Any]:
@@ -112,16 +76,19 @@ def evaluate(source: str, config: EvaluateConfig) -> dict[str, Any]:
     devices, features = open_device(config.device), load_features(config.features)
     photos = _photos(config, options[0])
     results, sheet = {}, []
+    work = Work(len(styles) * _count(photos, config), config.iterations)
     for style, own, image in zip(styles, options, images, strict=True):
         trained_at = max(SMALLEST_PX, int(own.get("style_scale", SQUARE_PX)))
         scale = config.style_scale or trained_at
         judge = _Judge(features, devices, resize_shorter_edge(image, scale), scale, config)
         shown = max(1, SHEET_ROWS // len(styles)) if config.sheet else 0
-        rows = _measure_all(photos, judge, chain.model(style.name), devices, config, shown)
+        model = chain.model(style.name)
+        rows = _measure_all(photos, judge, model, devices, config, shown, work)
         results[style.name] = {"style": style.name, **_result(rows, judge, config)}
         sheet += [row.pictures for row in rows[:shown]]
         if config.json is not None:
-            results[style.name]["per_photo"] = [_per_photo(row, config.iterations) for row in rows]
+            results[style.name]["per_photo"] = [per_photo(row, config.iterations) for row in rows]
+    work.close()
     result = {"styles": results} if config.every_style else results[styles[0].name]
     if config.json is not None:
         write_aside(config.json, (json.dumps(result, indent=2) + "\n").encode())
@@ -194,18 +161,22 @@ def _photos(config: EvaluateConfig, options: dict[str, Any]) -> Photos:
 
 def _pictures(photos: Photos, config: EvaluateConfig) -> Iterator[tuple[str, Image]]:
     """Yield (name, what is painted): middle squares, or whole photos."""
-    available = len(photos.held_out) if config.held_out else photos.count
-    count = min(config.photos or available, available)
+    count = _count(photos, config)
     if not config.whole:
         edge = config.size or SQUARE_PX
-        yield from bar(photos.squares(edge, held_out=config.held_out, count=count), count, "photo")
+        yield from photos.squares(edge, held_out=config.held_out, count=count)
         return
-    for name, photo in bar(photos.whole(held_out=config.held_out, count=count), count, "photo"):
+    for name, photo in photos.whole(held_out=config.held_out, count=count):
         height, width = photo.shape[:2]
         if config.size and max(height, width) > config.size:
             photo = resize(photo, painted_size((height, width), config.size))
-        if min(photo.shape[:2]) >= SMALLEST_PX:
-            yield name, photo
+        yield name, photo
+
+
+def _count(photos: Photos, config: EvaluateConfig) -> int:
+    """How many photos are measured on, unless some cannot be read or are too small."""
+    available = len(photos.held_out) if config.held_out else photos.count
+    return min(config.photos or available, available)
 
 
 class _Judge:
@@ -256,15 +227,22 @@ def _measure_all(
     devices: Devices,
     config: EvaluateConfig,
     shown: int,
+    work: Work,
 ) -> list[Measured]:
     """Measure a style on every photo, and keep the pictures of the first ``shown`` of them."""
     whole, cut = (ReferencePainter(model.specs, model.params, devices) for _ in range(2))
     rows: list[Measured] = []
     for name, picture in _pictures(photos, config):
-        row = _measure(name, picture, judge, whole, cut, config.iterations)
+        if min(picture.shape[:2]) < SMALLEST_PX:
+            work.passed_over()
+            continue
+        row = _measure(name, picture, judge, whole, cut, config.iterations, work)
         rows.append(row if len(rows) < shown else dataclasses.replace(row, pictures=[]))
     if not rows:
-        raise PhotosError(f"--data {config.data}: none of its files can be measured on")
+        raise PhotosError(
+            f"--data {config.data}: none of its files can be measured on; name photos of "
+            f"{SMALLEST_PX} pixels or more"
+        )
     return rows
 
 
@@ -275,13 +253,16 @@ def _measure(
     whole: ReferencePainter,
     cut: ReferencePainter,
     iterations: int,
+    work: Work,
 ) -> Measured:
     x0 = to_x(photo)
     perceptual = judge.at_size_of(x0)
+    work.begin(perceptual, x0)
     statistics = whole.measure(x0)
     xs = whole.paint(x0, statistics)
     losses = stage_losses(perceptual, x0, xs)
-    totals, picture = _optimise(perceptual, x0, losses[-1]["total"], iterations)
+    work.painted()
+    totals, picture = _optimise(perceptual, x0, losses[-1]["total"], iterations, work)
     return Measured(
         file,
         (photo.shape[0], photo.shape[1]),
@@ -295,13 +276,15 @@ def _measure(
 
 
 def _optimise(
-    perceptual: Perceptual, x0: X, total: float, iterations: int
+    perceptual: Perceptual, x0: X, total: float, iterations: int, work: Work
 ) -> tuple[list[float], Image]:
     """The optimiser's total losses, and its first picture with at most ``total``, or its last."""
     totals: list[float] = []
     picture = None
     for losses, x in itertools.islice(adam(perceptual, x0), iterations + 1):
         totals.append(losses["total"])
+        if len(totals) > 1:
+            work.iterated()
         if picture is None and (totals[-1] <= total or len(totals) == iterations + 1):
             picture = to_image(x)
     assert picture is not None
@@ -324,57 +307,8 @@ def _result(rows: Sequence[Measured], judge: _Judge, config: EvaluateConfig) -> 
         "content_layer": config.content_layer,
         "weights": weights,
         "style_scale": judge.style_scale,
-        **_means(rows, judge.style_image, config.iterations),
+        **means(rows, judge.style_image, config.iterations),
     }
-
-
-def _means(rows: Sequence[Measured], style_image: Image, iterations: int) -> dict[str, Any]:
-    """Means over photos: the part of the result that was measured."""
-    losses = mean_losses([row.losses for row in rows])
-    edge = min(*style_image.shape[:2], *rows[0].size)
-    # "painting" is the style image's key in the cards of shipped models, too.
-    checkerboard = {"painting": stripe_power(to_x(centre_crop(style_image, edge)))}
-    for stage, name in enumerate(losses):
-        checkerboard[name] = float(np.mean([row.checkerboard[stage] for row in rows]))
-    result = {
-        "losses": losses,
-        "style_left": {
-            name: row["style"] / losses["photo"]["style"] for name, row in losses.items()
-        },
-        "spots": {
-            name: mean_spots([row.spots[stage] for row in rows])
-            for stage, name in enumerate(losses)
-        },
-        "checkerboard": checkerboard,
-        "border_error": {
-            name: border_error([row.border[stage] for row in rows])
-            for stage, name in enumerate(list(losses)[1:])
-        },
-    }
-    if iterations:
-        curve = np.mean([row.optimiser_totals for row in rows], axis=0)
-        result["iterations"] = {
-            name: _finite(float(np.median([row.iterations(stage) for row in rows])))
-            for stage, name in enumerate(losses)
-        }
-        result["iterations_limit"] = iterations
-        result["optimiser_totals"] = {
-            str(n): float(curve[n]) for n in range(0, iterations + 1, CURVE_EVERY)
-        }
-    return _rounded(result)
-
-
-def _per_photo(row: Measured, iterations: int) -> dict[str, Any]:
-    """One photo's part of the result."""
-    names = ["photo", *(f"x{k}" for k in range(1, len(row.losses)))]
-    result: dict[str, Any] = {
-        "file": row.file,
-        "losses": dict(zip(names, row.losses, strict=True)),
-        "spots": {name: _finite(row.spots[k]) for k, name in enumerate(names)},
-    }
-    if iterations:
-        result["iterations"] = {name: _finite(row.iterations(k)) for k, name in enumerate(names)}
-    return _rounded(result)
 
 
 def _contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
@@ -387,20 +321,3 @@ def _contact_sheet(rows: Sequence[Sequence[Image]]) -> Image:
         return place
 
     return contact_sheet([[placed(image) for image in row] for row in rows])
-
-
-def _finite(value: float) -> float | None:
-    """None for infinity and NaN, which JSON does not have."""
-    return value if np.isfinite(value) else None
-
-
-def _rounded(tree: dict[str, Any]) -> dict[str, Any]:
-    """The tree with all floats rounded to five significant digits."""
-    return {
-        key: _rounded(value)
-        if isinstance(value, dict)
-        else float(f"{value:.5g}")
-        if isinstance(value, float)
-        else value
-        for key, value in tree.items()
-    }

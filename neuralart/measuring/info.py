@@ -74,13 +74,17 @@ def describe(word: str, choice: str | None = None, thumbnail: Path | None = None
         check_writable(thumbnail, overwrite=False)
     if word.endswith(STYLE_SUFFIX):
         if thumbnail is not None:
-            raise ModelError(f"{word}: a style file holds no picture of its style image")
+            raise ModelError(
+                f"{word}: a style file holds no picture of its style image; leave --thumbnail away"
+            )
         return _describe_style_file(Path(word))
     chain, choice = load_choice(word, choice)
     try:
         return _describe_chain(chain, choice, thumbnail)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        raise ModelError(f"{word}: damaged: the card of a style cannot be read") from None
+        raise ModelError(
+            f"{word}: damaged: the card of a style cannot be read; get the model anew"
+        ) from None
 
 
 def _describe_chain(chain: StyledChain, choice: str | None, thumbnail: Path | None) -> list[str]:
@@ -108,12 +112,14 @@ def _describe_style_file(path: Path) -> list[str]:
         facts = {"style": name, "of chain": digest[:CHECKSUM_DIGITS], **_facts(card)}
         return [*_lines(facts), *_measured(card)]
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        raise ModelError(f"{path}: damaged, or not a style of neuralart") from None
+        raise ModelError(f"{path}: damaged, or not a style of neuralart; get it anew") from None
 
 
 def _write_thumbnail(style: Style, path: Path) -> None:
     if not style.thumbnail:
-        raise ModelError(f"{style.name}: the model holds no picture of its style image")
+        raise ModelError(
+            f"{style.name}: the model holds no picture of its style image; leave --thumbnail away"
+        )
     image = decode_image(style.thumbnail, f"the thumbnail of {style.name}")
     write_aside(path, encode_image(image, path.suffix.lower()))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.machine.signals import deferred_signals
 from neuralart.machine.terminal import Progress
 from neuralart.measuring.descent import adam, lbfgs
+from neuralart.measuring.work import say_time, score_seconds
 from neuralart.options.measure import OptimizeConfig
 from neuralart.painting.jobs import same_file
 from neuralart.pictures.editing import (
@@ -47,6 +49,9 @@ COARSEST_PX = 320
 # The VGG pools four times, and padding by reflection needs 2 pixels then: of the picture, and by
 # default of the picture at half its size.
 SMALLEST_PX, SMALLEST_OF_TWO_SCALES_PX = 32, 64
+
+# Pictures that an iteration scores, on average. L-BFGS scores more where a line search goes on.
+SCORES = {"adam": 1.0, "lbfgs": 1.2}
 
 PREVIEW_EVERY = 10  # iterations
 
@@ -76,8 +81,10 @@ def levels(size: Size, iterations: int, smallest_px: int = SMALLEST_PX) -> list[
 class _IterationLog:
     """Reports the iterations at one size on the progress bar and in metrics.jsonl."""
 
-    def __init__(self, size: str, progress: Progress) -> None:
-        self.size, self.iteration = size, 0
+    def __init__(self, size: Size, cost: int, progress: Progress) -> None:
+        """``cost`` is what an iteration counts for on the bar."""
+        self.size, self.iteration = f"{size[1]}x{size[0]}", 0
+        self._cost = cost
         self.losses: Losses = {}
         self._progress = progress
         self._start = time.perf_counter()
@@ -85,7 +92,7 @@ class _IterationLog:
     def add(self, losses: Losses) -> None:
         self.iteration += 1
         self.losses = losses
-        self._progress.step(self.size, {"total": losses["total"]})
+        self._progress.step(self.size, {"total": losses["total"]}, self._cost)
         seconds = round(time.perf_counter() - self._start, 2)
         entry = {"size": self.size, "iteration": self.iteration, "seconds": seconds}
         self._progress.record({**entry, "losses": losses})
@@ -104,7 +111,7 @@ class PixelOptimisation:
         if min(size) < self._smallest_px:
             raise ImageError(
                 f"{source}: {size[1]}x{size[0]} to be painted; "
-                f"the shorter edge needs {self._smallest_px} pixels"
+                f"the shorter edge needs {self._smallest_px} pixels: take a larger photo or --size"
             )
         self.photo = _sized(photo, size)
         self.style_image = read_image(config.style)
@@ -125,8 +132,11 @@ class PixelOptimisation:
         Raises OutputError in the end if a preview or a line of metrics could not be written.
         """
         x = self._start()
+        perceptual = self._perceptual(self.levels[0][0])
+        each = score_seconds(perceptual, x) * SCORES[self.config.method]
+        say_time(each * self.total(), "the painting")
         for size, iterations in self.levels:
-            log = _IterationLog(f"{size[1]}x{size[0]}", progress)
+            log = _IterationLog(size, self._cost(size), progress)
 
             def report(losses: Losses, x: X, log: _IterationLog = log) -> None:
                 with self._no_loss():
@@ -143,7 +153,8 @@ class PixelOptimisation:
 
             if x.shape[2:] != size:
                 x = to_x(resize(to_image(x), size))
-            x = self._descend(self._perceptual(size), x, iterations, report)
+                perceptual = self._perceptual(size)
+            x = self._descend(perceptual, x, iterations, report)
         write_image(self.target, self._picture(x))
         with self._no_loss():
             if self.config.preview is not None:
@@ -151,6 +162,14 @@ class PixelOptimisation:
         if self._lost is not None:
             raise OutputError(f"{self._lost}; the painting is in {self.target}")
         return log.losses
+
+    def _cost(self, size: Size) -> int:
+        """The time of an iteration at a size, in those at the coarsest."""
+        return round(math.prod(size) / math.prod(self.levels[0][0]))
+
+    def total(self) -> int:
+        """The time of all iterations, in those at the coarsest size."""
+        return sum(iterations * self._cost(size) for size, iterations in self.levels)
 
     @contextlib.contextmanager
     def _no_loss(self) -> Iterator[None]:
@@ -237,7 +256,6 @@ def optimize(source: Path, target: Path, config: OptimizeConfig) -> tuple[Path, 
     if config.metrics is not None:
         check_place(config.metrics, config.overwrite)
     optimisation = PixelOptimisation(source, target, config)
-    total = sum(iterations for _, iterations in optimisation.levels)
-    progress = Progress(config.metrics, 0, 0, total, "iteration")
+    progress = Progress(config.metrics, 0, 0, optimisation.total(), "step")
     with contextlib.closing(progress), deferred_signals() as interrupts:
         return target, optimisation.run(progress, interrupts)

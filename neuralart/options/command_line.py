@@ -6,7 +6,6 @@ Precedence: command line, ``NEURALART_TRAIN_*`` in the environment, config file,
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from neuralart.chain.specs import generator_from_dict
 from neuralart.errors import ConfigError
 from neuralart.machine.documents import MOST_TOML, parse_toml
-from neuralart.machine.words import short
+from neuralart.machine.words import did_you_mean, short
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,13 +27,16 @@ _GENERATORS = "neuralart.generators"
 _LARGEST_INTEGER = 2**31 - 1
 
 
-def options_of(config: type) -> Callable[[F], F]:
-    """Make a decorator that adds the options of a dataclass to a click command."""
+def options_of(config: type, only: Sequence[str] | None = None) -> Callable[[F], F]:
+    """Make a decorator that adds the options of a dataclass to a click command.
+
+    only  the fields to add; by default all that are options
+    """
     hints = typing.get_type_hints(config)
 
     def decorate(command: F) -> F:
         for field in reversed(dataclasses.fields(config)):
-            if field.metadata:
+            if field.metadata and (only is None or field.name in only):
                 command = _option(field, _plain_type(hints[field.name]))(command)
         return command
 
@@ -69,11 +72,22 @@ def _option(field: dataclasses.Field[Any], kind: type) -> Callable[[F], F]:
         )
     if kind is bool:
         return click.option(name, is_flag=True, default=field.default, **shared)
+    if field.metadata["unit"] in ("MODEL", "STYLE"):
+        shared["shell_complete"] = complete_model
     if not required:
         shared |= {"default": field.default, "show_default": field.default is not None}
     return click.option(
         name, type=_type(field, kind), metavar=field.metadata["unit"] or None, **shared
     )
+
+
+def complete_model(ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+    """What a shell offers for a MODEL or STYLE: shipped names, and files."""
+    from neuralart.chain.shipped import shipped, shipped_styles
+
+    names = sorted({*shipped(), *shipped_styles()})
+    found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [*found, CompletionItem(incomplete, type="file")]
 
 
 def _words_of(choices: tuple[str, ...]) -> Callable[..., tuple[str, ...]]:
@@ -158,8 +172,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
     defaults = {}
     for key, value in data.get(ctx.command.name, {}).items():
         if key not in known_keys:
-            near = difflib.get_close_matches(key, known_keys, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known_keys)}"
+            hint = did_you_mean(key, known_keys) or f"; known are {', '.join(known_keys)}"
             raise ConfigError(f"--config {path}: unknown key {short(repr(key))}{hint}")
         _check_value(path, key, value)
         if getattr(params[key], "multiple", False):
@@ -179,9 +192,11 @@ def _check_value(path: Path, key: str, value: Any) -> None:
         if not isinstance(each, (str, int, float)):
             kinds: dict[type, str] = {dict: "a table", list: "a list in a list"}
             kind = kinds.get(type(each), "a date or time")
-            raise ConfigError(f"--config {path}: {key} is {kind}, not a value")
+            raise ConfigError(
+                f"--config {path}: {key} is {kind}, not a value; write one, as {key} = 3"
+            )
         if isinstance(each, str) and "\0" in each:
-            raise ConfigError(f"--config {path}: {key} holds a NUL character")
+            raise ConfigError(f"--config {path}: {key} holds a NUL character; remove it")
 
 
 def generators_of_config() -> dict[str, Any]:

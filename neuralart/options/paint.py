@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from neuralart.options.field import DEVICE_HELP, MODEL_HELP, THREADS_HELP, option
 
@@ -10,9 +11,16 @@ from neuralart.options.field import DEVICE_HELP, MODEL_HELP, THREADS_HELP, optio
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 
 
+# The fields of `StylizeConfig` that `plan` uses.
+PLANNED = (
+    "model", "style", "stage", "strength", "mask", "keep", "stroke", "size", "keep_size", "quality",
+    "format", "max_pixels", "precision", "max_memory", "tile", "device", "threads",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class StylizeConfig:
-    """Options of ``neuralart stylize`` and ``neuralart plan``."""
+    """Options of ``neuralart stylize``, some of which ``neuralart plan`` has, too."""
 
     model: str | None = option(
         None,
@@ -37,8 +45,31 @@ class StylizeConfig:
         unit="0..1",
         range=(0, 1),
     )
+    mask: Path | None = option(
+        None,
+        help="A grey picture of the photo's proportions: white is painted with --strength, black "
+        "stays the photo, gray lies between.",
+        unit="PICTURE",
+    )
+    keep: str | None = option(
+        None,
+        help="Paint faces with strength 0.4, or with S, so that people stay recognisable.",
+        unit="faces[=S]",
+    )
+    colors: str | None = option(
+        None,
+        help="Colours of the painting: its own (painting, the default), matched to the photo's in "
+        "mean and covariance (photo), or between the two: 0 is photo, 1 painting.",
+        unit="photo|painting|0..1",
+    )
     preserve_colors: bool = option(
         False, help="Keep the photo's colours: only the luminance is painted."
+    )
+    stroke: float = option(
+        1.0,
+        help="Size of the strokes at the same size of the painting: 0.5 is finer, 2 broader.",
+        unit="0.5..2",
+        range=(0.5, 2),
     )
     size: int | None = option(
         None,
@@ -49,11 +80,13 @@ class StylizeConfig:
     keep_size: bool = option(
         False, help="With --size, scale the painting back to the photo's size."
     )
-    quality: int = option(95, help="Quality of JPEG and WebP.", unit="Q", range=(1, 100))
+    quality: int = option(
+        95, help="Quality of AVIF, HEIC, JPEG and WebP.", unit="Q", range=(1, 100)
+    )
     format: str | None = option(
         None,
         help="Format of paintings in a folder or on standard output; by default that of the photo.",
-        choices=("jpg", "png", "webp", "tiff", "bmp"),
+        choices=("jpg", "png", "webp", "tiff", "bmp", "avif", "heic"),
     )
     overwrite: bool = option(False, help="Replace paintings that exist.")
     skip_existing: bool = option(False, help="Skip photos whose paintings exist.")
@@ -66,6 +99,11 @@ class StylizeConfig:
         None,
         help="Paint the I-th of N equal parts of the photos, on one of N machines.",
         unit="I/N",
+    )
+    cluster: str | None = option(
+        None,
+        help="Let Dask's workers paint the photos: local:4 starts four processes on this machine.",
+        unit="local:N|ADDRESS",
     )
     max_pixels: float = option(
         120.0,
@@ -81,8 +119,8 @@ class StylizeConfig:
     )
     max_memory: str | None = option(
         None,
-        help="Memory that painting may take besides the picture, as 1GB; by default half of the "
-        "free memory, at most 2GB.",
+        help="Memory that painting may take, photo and painting included, as 1GB; by default half "
+        "of the free memory, at most 2GB, beside them.",
         unit="SIZE",
     )
     tile: int | None = option(

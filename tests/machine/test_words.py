@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from neuralart.machine.words import one_line, short
+from neuralart.machine.words import did_you_mean, one_line, short
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,21 @@ def test_a_value_is_short() -> None:
     assert short(deep) == "a list"
     assert short(10**5000) == "a int"
     assert short(None) == "None"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("wav", "wave"),
+        ("Wave", "wave"),
+        ("starry_nigth", "starry-night"),
+        ("starrynight", "starry-night"),
+        ("MINE", "My_Mine"),
+        ("cubism", None),
+        ("", None),
+        ("x" * 5000, None),
+    ],
+)
+def test_a_near_name_is_meant(word: str, meant: str | None) -> None:
+    known = ["wave", "starry-night", "My_Mine", "scream"]
+    assert did_you_mean(word, known) == (f"; did you mean {meant}?" if meant else "")

@@ -12,6 +12,10 @@ from helpers import fails, picture, run_cli
 
 from neuralart.chain.model import Style, StyledChain, load_chain
 from neuralart.chain.params import is_row
+from neuralart.loss.objective import Losses
+from neuralart.loss.perceptual import Perceptual
+from neuralart.measuring import work
+from neuralart.pictures.pixels import X
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import encode_image, write_image
 
@@ -53,6 +57,33 @@ def test_a_table_json_and_a_sheet(evaluate_arguments: list[object], tmp_path: Pa
     # The photo, x1, x2, and the optimiser's picture.
     assert read_image(sheet).shape == (3 * 64 + 2 * 4, 4 * 64 + 3 * 4, 3)
     fails(run_cli(*evaluate_arguments, "--json", out), 1, "--overwrite")
+
+
+def test_it_says_its_time_before_it_measures(
+    evaluate_arguments: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A score is made to take 2 seconds."""
+    monkeypatch.setattr("neuralart.measuring.work.score_seconds", lambda perceptual, x: 2.0)
+    scored: list[str] = []
+    score = Perceptual.score
+    say = work.say
+
+    def counted(perceptual: Perceptual, x: X, style: int = 0) -> tuple[Losses, X]:
+        scored.append("score")
+        return score(perceptual, x, style)
+
+    def said(line: str, *, error: bool) -> None:
+        scored.append(line)
+        say(line, error=error)
+
+    monkeypatch.setattr(Perceptual, "score", counted)
+    monkeypatch.setattr(work, "say", said)
+    result = run_cli(*evaluate_arguments, "--photos", 3)
+    assert result.exit_code == 0, result.output
+    seconds = 3 * (work.PAINTED + 4) * 2
+    assert seconds == 108
+    assert scored[0] == "note: about 2 min for 3 photos, each with 4 iterations of the optimiser"
+    assert scored[0] in result.stderr and scored.count(scored[0]) == 1
 
 
 def test_held_out_photos_are_those_that_training_kept_out(

@@ -15,7 +15,7 @@ from neuralart.engine.devices import open_device
 from neuralart.loss.features.store import read_features
 from neuralart.loss.objective import Losses, LossWeights
 from neuralart.loss.perceptual import Perceptual
-from neuralart.measuring.optimize import levels
+from neuralart.measuring.optimize import PixelOptimisation, levels
 from neuralart.pictures.editing import luminance, resize_shorter_edge
 from neuralart.pictures.pixels import X, to_x
 from neuralart.pictures.reading import read_image
@@ -34,6 +34,24 @@ def arguments(tmp_path: Path, style_file: Path, features_file: Path) -> list[obj
 
 def rows(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("size", "method", "seconds"),
+    # Half as many iterations at twice the size, of which each takes four times as long.
+    [((64, 80), "adam", 12 * 2), ((256, 512), "adam", 2 * (12 + 6 * 4)), ((64, 80), "lbfgs", 29)],
+)
+def test_it_says_its_time_before_it_optimises(
+    arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int], method: str, seconds: int,
+) -> None:  # fmt: skip
+    """A score is made to take 2 seconds, and optimising nothing."""
+    monkeypatch.setattr("neuralart.measuring.optimize.score_seconds", lambda perceptual, x: 2.0)
+    monkeypatch.setattr(PixelOptimisation, "_descend", lambda self, perceptual, x, n, report: x)
+    write_image(tmp_path / "p.png", picture(0, *size))
+    result = run_cli(*arguments, "--method", method)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[0] == f"note: about {seconds} s for the painting"
 
 
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])

@@ -35,6 +35,7 @@ from neuralart.loss.features.weights import (
 from neuralart.loss.layers import STYLE_LAYERS, VggSpec
 from neuralart.machine.archive import Archive, open_archive, write_archive
 from neuralart.machine.files import DATA
+from neuralart.machine.words import did_you_mean
 
 FORMAT = 1
 
@@ -119,6 +120,7 @@ def load_features(name: str) -> Features:
         if not _exists(name):
             raise WeightsError(
                 f"features {name}: no such file, and no name of features ({', '.join(known)})"
+                f"{did_you_mean(name, known)}"
             )
         return _read_as_named(Path(name))
     if entry.path is None:
@@ -303,7 +305,7 @@ def _read_ours(path: Path, archive: Archive, sha256: str) -> Features:
         raise WeightsError(f"{path}: of another version of neuralart; convert the original again")
     words = {key: str(header.get(key)) for key in _WORDS}
     if words["padding"] not in ("zero", "reflect") or words["pooling"] not in ("max", "avg"):
-        raise WeightsError(f"{path}: damaged, or not a features file")
+        raise WeightsError(f"{path}: damaged, or not a features file; name another, or get it anew")
     heads = [layer for layer in STYLE_LAYERS if f"head_{layer}_weight" in found]
     layers = ["input", *(f"conv{name}" for _, name in CONVS), *(f"head_{layer}" for layer in heads)]
     names = {f"{layer}_{part}" for layer in layers for part in PARTS}
