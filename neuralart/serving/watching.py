@@ -122,9 +122,8 @@ class WatchedRun:
             return None
         last = entries[-1]
         since = max(0.0, time.time() - (self._read[0][1] / 1e9))
-        minutes = record.get("options", {}).get("minutes")
-        if isinstance(minutes, (int, float)):
-            return float(max(0.0, 60 * minutes - last.seconds - since))
+        if last.left is not None:
+            return max(0.0, last.left - since)
         same = [entry for entry in entries[-11:] if entry.phase == last.phase]
         steps = same[-1].step - same[0].step
         pace = (same[-1].seconds - same[0].seconds) / steps if steps > 0 else None

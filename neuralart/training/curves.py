@@ -39,6 +39,7 @@ class Entry:
     photos   photos that were learned on so far
     seconds  training time so far
     losses   the terms of the loss by name, for each stage that was scored, ``x1`` ...
+    left     seconds that --minutes left; None without it
     """
 
     phase: str
@@ -46,6 +47,7 @@ class Entry:
     photos: int
     seconds: float
     losses: Mapping[str, Mapping[str, float]]
+    left: float | None = None
 
 
 def read_entries(path: Path) -> list[Entry]:
@@ -80,6 +82,7 @@ def _entries(lines: Sequence[bytes]) -> Iterator[Entry]:
                 int(data["photos"]),
                 float(data["seconds"]),
                 losses,
+                float(data["left"]) if _is_finite(data.get("left")) else None,
             )
 
 

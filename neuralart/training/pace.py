@@ -78,6 +78,10 @@ class Pace:
         self._batch, self._styles, self._evaluated = batch, styles, evaluated
         self._from: tuple[int, float] | None = None
 
+    def left(self) -> float:
+        """Seconds until the model should be there."""
+        return max(0.0, self._end - time.monotonic())
+
     def steps(self, done: int, planned: int) -> int:
         """The steps that the last phase has time for, ``done`` of which are done.
 

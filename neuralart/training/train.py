@@ -193,6 +193,7 @@ class Training:
         totals = {name: loss["total"] for name, loss in named.items()}
         self._progress.step(phase.name, totals, self._setup.batch)
         if state.step % REPORT_EVERY == 0 or state.step == phase.steps:
+            left = {} if self._pace is None else {"left": round(self._pace.left(), 1)}
             self._progress.record(
                 {
                     "phase": phase.name,
@@ -200,6 +201,7 @@ class Training:
                     "photos": state.position * self._setup.batch,
                     "seconds": round(state.seconds, 2),
                     "rate": rate,
+                    **left,
                     "losses": named,
                 }
             )

@@ -67,9 +67,9 @@ def test_time_left_is_that_of_the_last_steps(tmp_path: Path) -> None:
 
 
 def test_with_minutes_the_clock_says_it(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run", minutes=2.0)
+    run = Run(tmp_path / "run")
     run.hold(os.getpid())
-    run.add(line("joint", 10, 20.0))
+    run.add(json.dumps(json.loads(line("joint", 10, 20.0)) | {"left": 100.0}) + "\n")
     assert run.state()["left"] == pytest.approx(100, abs=1)
     then = time.time() - 60
     os.utime(run.path / "metrics.jsonl", (then, then))
