@@ -74,6 +74,7 @@ NOT_RUN = {
     "in.mp4": "tests/painting/test_video.py paints videos",
     "stylize - -": "reads standard input: tests/painting/test_batch.py paints it",
     "stylize 0 ": "needs a camera",
+    "neuralart serve": "ends with Ctrl-C: tests/serving has it",
     "runs/starry/starry.style": "comes from --add-to",
     "runs/mine": "a model of the reader's",
     "runs/two": "a model of the reader's",
