@@ -45,13 +45,15 @@ LARGEST_HALF = 6e4  # rounding must not exceed float16's largest number, 65504
 
 LICENCE = "Apache-2.0"
 
+THUMBNAIL_PX = 96  # shorter edge of a thumbnail
+
 
 @dataclass(frozen=True)
 class Style:
     """One style of a chain.
 
     card         how the style was trained and how good it is, as plain data
-    thumbnail    the style image as a PNG; its shorter edge is 96 pixels
+    thumbnail    the style image as a PNG; its shorter edge has `THUMBNAIL_PX`
     style_image  the style image at the size of training, as a JPEG; empty if it was not kept
     """
 

@@ -34,6 +34,9 @@ Shape = tuple[int, ...]
 Edges = tuple[int, int, int, int]
 """Pixels of a frame at the top, bottom, left and right."""
 
+MEETING_FILE = "NEURALART_MEETING_FILE"
+"""The environment variable with the file by which PyTorch's workers of one machine meet."""
+
 
 class Executor(ABC):
     """A graph bound to devices and shapes, with parameters, gradients and Adam's moments.

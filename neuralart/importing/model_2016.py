@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from neuralart import __version__
-from neuralart.chain.model import Model, StyledChain
+from neuralart.chain.model import THUMBNAIL_PX, Model, StyledChain
 from neuralart.chain.shipped import SUFFIX
 from neuralart.errors import ConfigError, ModelError, OutputError
 from neuralart.importing.generators_2016 import SPECS, folded_params, published_shapes
@@ -39,8 +39,6 @@ MOST_FILES = 64
 
 TRAINED_AT_PX = 384
 """Edge of the style image in the training of 2016."""
-
-THUMBNAIL_PX = 96
 
 LICENCE = "that of the owner of the imported parameters"
 

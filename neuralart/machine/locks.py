@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,29 @@ def check_unlocked(path: Path, what: str) -> None:
     if os.path.lexists(path):
         with locked(path, what):
             pass
+
+
+def may_be_held(path: Path) -> bool:
+    """Whether the process that a lock file names is alive; on another machine it may be.
+
+    The lock itself is not tried: a process that begins at that moment would be turned away.
+    """
+    if path.is_symlink():
+        return False
+    try:
+        text = path.read_bytes()[:200].decode(errors="replace")
+    except OSError:
+        return False
+    match = re.fullmatch(r"process (\d+) on (.+)", text)
+    if match is None or match[2] != socket.gethostname() or os.name == "nt":
+        return True
+    try:
+        os.kill(int(match[1]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _acquire(path: Path, what: str) -> int | None:

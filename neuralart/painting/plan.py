@@ -11,7 +11,6 @@ import functools
 import io
 import math
 import mmap
-import os
 import re
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 
 from neuralart.errors import ConfigError
+from neuralart.machine.clock import since_start
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.painting.stylizer import Stylizer
@@ -78,19 +78,6 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start
-
-
-def _seconds_since_start() -> float:
-    """Seconds since this process began, imports included; 0 where the system does not say.
-
-    Source:  proc(5), field 22 of /proc/self/stat
-    """
-    try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        began = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - began
-    except (OSError, AttributeError):
-        return 0.0
 
 
 def _made_up(height: int, width: int) -> Pixels:
@@ -198,7 +185,7 @@ def estimate(word: str, config: StylizeConfig) -> Estimate:
     """
     stylizer = Stylizer(config)
     painter = stylizer.painter
-    start = _seconds_since_start()
+    start = since_start()
     photo = _photo(word, config.max_pixels * 1e6)
     stylizer.check(word, photo.size)
     painted = stylizer.painted_size(photo.size)

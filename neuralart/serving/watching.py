@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from neuralart.errors import RunError
+from neuralart.machine.locks import may_be_held
 from neuralart.training.curves import Entry, curves, read_entries, term_series, total_series
 from neuralart.training.gallery import (
     SHEET,
     evaluation_tables,
-    phase_names,
+    phase_steps,
     sheet_label,
     sheet_names,
     style_names,
@@ -53,8 +52,9 @@ class WatchedRun:
         ``left`` is the remaining time in seconds, or None where nobody knows.
         """
         record, entries = self._record(), self._entries()
-        phases, last = phase_names(record), entries[-1] if entries else None
-        running = _is_held(self._run.path / ".lock")
+        steps, last = phase_steps(record), entries[-1] if entries else None
+        phases = list(steps)
+        running = may_be_held(self._run.lock_file)
         state = "running" if running else "stopped"
         if not running and self._is_finished(phases, last):
             state = "finished"
@@ -68,7 +68,7 @@ class WatchedRun:
             "step": last.step if last else 0,
             "photos": last.photos if last else 0,
             "seconds": last.seconds if last else 0.0,
-            "left": self._left(record, phases, entries) if running else None,
+            "left": self._left(steps, entries) if running else None,
             "style_image": _version(self._run.style),
             "curves": "-".join(map(str, self._read[0])),
             "sheets": [{"name": name, "label": sheet_label(name, phases)} for name in sheets],
@@ -111,36 +111,27 @@ class WatchedRun:
             self._read = version, read_entries(self._run.metrics)
         return self._read[1]
 
-    def _left(
-        self, record: Mapping[str, Any], phases: Sequence[str], entries: Sequence[Entry]
-    ) -> float | None:
+    def _left(self, steps: Mapping[str, int], entries: Sequence[Entry]) -> float | None:
         """Seconds that the training still takes, if the steps go on as fast as the last ones.
 
         With --minutes, the clock says it.
         """
-        if not entries or entries[-1].phase not in phases:
+        if not entries or entries[-1].phase not in steps:
             return None
         last = entries[-1]
         since = max(0.0, time.time() - (self._read[0][1] / 1e9))
         if last.left is not None:
             return max(0.0, last.left - since)
         same = [entry for entry in entries[-11:] if entry.phase == last.phase]
-        steps = same[-1].step - same[0].step
-        pace = (same[-1].seconds - same[0].seconds) / steps if steps > 0 else None
+        phases = list(steps)
+        done = same[-1].step - same[0].step
+        pace = (same[-1].seconds - same[0].seconds) / done if done > 0 else None
         if pace is None:
             pace = last.seconds / max(1, last.step) if phases.index(last.phase) == 0 else None
         if pace is None:
             return None
-        to_do = self._steps(record, last.phase) - last.step
-        to_do += sum(self._steps(record, name) for name in phases[phases.index(last.phase) + 1 :])
+        to_do = sum(steps[name] for name in phases[phases.index(last.phase) :]) - last.step
         return max(0.0, pace * to_do - since)
-
-    @staticmethod
-    def _steps(record: Mapping[str, Any], phase: str) -> int:
-        joint, steps = int(record["joint_steps"]), int(record["steps"])
-        if phase == "all stages":
-            return max(1, steps or joint)
-        return joint if phase == "joint" else steps
 
     def _is_finished(self, phases: Sequence[str], last: Entry | None) -> bool:
         """Whether the last phase's model was measured after the last step."""
@@ -172,26 +163,3 @@ def _version(path: Path) -> str:
     except OSError:
         return ""
     return f"{status.st_size}-{status.st_mtime_ns}"
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether the process that a run's lock file names is alive; on another machine it may be.
-
-    The lock itself is not tried: a training that begins at that moment would be turned away.
-    """
-    if lock.is_symlink():
-        return False
-    try:
-        text = lock.read_bytes()[:200].decode(errors="replace")
-    except OSError:
-        return False
-    match = re.fullmatch(r"process (\d+) on (.+)", text)
-    if match is None or match[2] != socket.gethostname() or os.name == "nt":
-        return True
-    try:
-        os.kill(int(match[1]), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True

@@ -120,6 +120,11 @@ def _by_number(stage: str) -> tuple[int, str]:
     return len(stage), stage
 
 
+def text(words: Any) -> str:
+    """Words from outside as HTML: on one line, without markup."""
+    return html.escape(one_line(str(words)))
+
+
 def curves(title: str, series: Series) -> str:
     """An SVG of curves over photos, with a logarithmic axis; a note where there are none yet.
 
@@ -129,13 +134,13 @@ def curves(title: str, series: Series) -> str:
     positive = {name: [p for p in points if p[1] > 0] for name, points in series.items()}
     shown = {name: _thinned(points) for name, points in positive.items() if points}
     latest = ", ".join(f"{name} {_mean_at_end(points):.3g}" for name, points in shown.items())
-    label = html.escape(one_line(f"{title}: {latest or 'nothing measured yet'}"))
+    label = text(f"{title}: {latest or 'nothing measured yet'}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{label}" font-family="system-ui, sans-serif" font-size="12" '
         'fill="currentColor">'
     ]
-    parts.append(f'<text x="{LEFT}" y="16" font-weight="600">{html.escape(one_line(title))}</text>')
+    parts.append(f'<text x="{LEFT}" y="16" font-weight="600">{text(title)}</text>')
     if not shown:
         middle = f'x="{WIDTH / 2:g}" y="{HEIGHT / 2:g}" text-anchor="middle"'
         return "".join([*parts, f"<text {middle}>Nothing measured yet</text></svg>"])
@@ -148,7 +153,7 @@ def curves(title: str, series: Series) -> str:
         at = WIDTH - RIGHT - 74 * (len(shown) - k)
         parts.append(
             f'<path d="M{at} 12h14" stroke="{colour}" stroke-width="3"/>'
-            f'<text x="{at + 18}" y="16">{html.escape(one_line(name))}</text>'
+            f'<text x="{at + 18}" y="16">{text(name)}</text>'
         )
     return "".join([*parts, "</svg>"])
 

@@ -7,7 +7,6 @@ pictures stay in the run's folder; the page links to them.
 from __future__ import annotations
 
 import contextlib
-import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,13 +17,12 @@ import numpy as np
 from neuralart.errors import RunError
 from neuralart.machine.documents import parse_json
 from neuralart.machine.files import write_aside
-from neuralart.machine.words import one_line
 from neuralart.pictures.editing import contact_sheet, resize
 from neuralart.pictures.pixels import Image
 from neuralart.pictures.writing import write_image
-from neuralart.training.curves import curves, read_entries, term_series, total_series
+from neuralart.training.curves import curves, read_entries, term_series, text, total_series
 from neuralart.training.run import RunFolder
-from neuralart.training.schedule import JOINT
+from neuralart.training.schedule import named_steps
 
 LAST_SHEETS = 6
 
@@ -90,7 +88,7 @@ def _page(run: RunFolder) -> str:
     name = text(run.path.resolve().name)
     names = style_names(record)
     entries = read_entries(run.metrics)
-    phases = phase_names(record)
+    phases = list(phase_steps(record))
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -127,11 +125,6 @@ def _page(run: RunFolder) -> str:
     return "".join([*parts, "</main></body></html>\n"])
 
 
-def text(words: Any) -> str:
-    """Words from outside as HTML: on one line, without markup."""
-    return html.escape(one_line(str(words)))
-
-
 def _quoted(address: str) -> str:
     return f'"{text(address)}"'
 
@@ -142,17 +135,17 @@ def style_names(record: Mapping[str, Any]) -> list[str]:
     return [Path(str(style)).stem for style in (styles if isinstance(styles, list) else [styles])]
 
 
-def phase_names(record: Mapping[str, Any]) -> list[str]:
-    """The names of a run's phases, of its ``config.json``, as `schedule.phases_of` has them."""
+def phase_steps(record: Mapping[str, Any]) -> dict[str, int]:
+    """The steps of a run's phases by their names, of its ``config.json``."""
     options = record.get("options", {})
-    if options.get("coupling", "own") != "own" or options.get("share_weights"):
-        return ["all stages"]
     generators = options.get("generators")
-    count = len(generators) if isinstance(generators, list) else 0
-    names = [f"stage {k + 1}" for k in range(count)] if record.get("steps") else []
-    if record.get("joint_steps") and (count > 1 or not names):
-        names.append(JOINT)
-    return names
+    return named_steps(
+        options.get("coupling", "own"),
+        bool(options.get("share_weights")),
+        record.get("steps", 0),
+        record.get("joint_steps", 0),
+        len(generators) if isinstance(generators, list) else 0,
+    )
 
 
 def sheet_names(run: RunFolder) -> list[str]:

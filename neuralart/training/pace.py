@@ -82,19 +82,25 @@ class Pace:
         """Seconds until the model should be there."""
         return max(0.0, self._end - time.monotonic())
 
+    def is_due(self, done: int, planned: int) -> bool:
+        """Whether to plan anew, the same on every worker. Called after every step.
+
+        Near the end it is never, so that the learning rate ends where it should.
+        """
+        if self._from is None:  # the first step sets up memory
+            self._from = done, time.monotonic()
+        window = max(FEWEST_TIMED, int(REPLANNED_EVERY * planned))
+        return done - self._from[0] >= window and planned - done >= window / 2
+
     def steps(self, done: int, planned: int) -> int:
         """The steps that the last phase has time for, ``done`` of which are done.
 
-        Called after every step; it mostly returns ``planned``. Near the end it always does, so
-        that the learning rate ends where it should.
+        Called after every step; it returns ``planned`` unless a plan `is_due`.
         """
-        now = time.monotonic()
-        if self._from is None:  # the first step sets up memory
-            self._from = done, now
-        since, then = self._from
-        window = max(FEWEST_TIMED, int(REPLANNED_EVERY * planned))
-        if done - since < window or planned - done < window / 2:
+        if not self.is_due(done, planned):
             return planned
+        assert self._from is not None
+        now, (since, then) = time.monotonic(), self._from
         step = (now - then) / (done - since)
         self._from = done, now
         left = self._end - now - ending_seconds(step / self._batch, self._evaluated, self._styles)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralart import __version__
-from neuralart.chain.model import LICENCE, STYLE_SUFFIX, Model, Style, StyledChain
+from neuralart.chain.model import LICENCE, STYLE_SUFFIX, THUMBNAIL_PX, Model, Style, StyledChain
 from neuralart.chain.params import is_row, unshare
 from neuralart.chain.reference import ReferencePainter
 from neuralart.loss.objective import mean_losses
@@ -25,8 +25,6 @@ from neuralart.training.gallery import write_gallery, write_style_sheet
 from neuralart.training.run import Checkpoint, State
 from neuralart.training.schedule import Phase
 from neuralart.training.stages import Chain
-
-THUMBNAIL_PX = 96
 
 
 def write_sheet(setup: Setup, state: State, chain: Chain) -> None:

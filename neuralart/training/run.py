@@ -96,7 +96,7 @@ class RunFolder:
         self.model = path / MODEL_NAME
         self._config = path / "config.json"
         self._checkpoints = path / "checkpoints"
-        self._lock = path / _LOCK
+        self.lock_file = path / _LOCK
 
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
         """Raise OutputError if ``path`` is a file, or a folder that must not be written to.
@@ -109,7 +109,7 @@ class RunFolder:
                 return
             if not self.path.is_dir():
                 raise OutputError(f"--out {self.path}: is a file; name a new folder")
-            check_unlocked(self._lock, f"--out {self.path}")
+            check_unlocked(self.lock_file, f"--out {self.path}")
             self._check_entries(resume=resume, overwrite=overwrite)
         except OSError as error:
             raise OutputError(f"--out {self.path}: {error.strerror or error}") from None
@@ -140,7 +140,7 @@ class RunFolder:
         """
         self._make(self.path)
         try:
-            with locked(self._lock, f"--out {self.path}"):
+            with locked(self.lock_file, f"--out {self.path}"):
                 with self._errors():
                     self._check_entries(resume=resume, overwrite=overwrite)
                     for folder in (self.path, *self._folders()):

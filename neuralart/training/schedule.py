@@ -17,7 +17,7 @@ FINAL_RATE = 0.02  # of the peak, where the cosine ends
 
 JOINT_RATE = 0.6  # of the peak, in joint steps after stages by themselves, which are good by then
 
-JOINT = "joint"
+JOINT, TOGETHER = "joint", "all stages"  # names of phases
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,29 @@ class Phase:
 def phases_of(config: TrainConfig, steps: int, joint_steps: int, stages: int) -> list[Phase]:
     """The phases of a run: steps of each stage by itself, then of all together."""
     everyone, rate = tuple(range(stages)), config.peak_rate()
-    if config.coupling != "own" or config.share_weights:
-        return [Phase("all stages", everyone, config.coupling, max(1, steps or joint_steps), rate)]
-    phases = [Phase(f"stage {k + 1}", (k,), "own", steps, rate) for k in everyone if steps]
-    if joint_steps and (stages > 1 or not phases):
+    named = named_steps(config.coupling, config.share_weights, steps, joint_steps, stages)
+    if TOGETHER in named:
+        return [Phase(TOGETHER, everyone, config.coupling, named[TOGETHER], rate)]
+    joint = named.pop(JOINT, 0)
+    phases = [
+        Phase(name, (k,), "own", count, rate) for k, (name, count) in enumerate(named.items())
+    ]
+    if joint:
         rate *= JOINT_RATE if phases else 1
-        phases.append(Phase(JOINT, everyone, "through", joint_steps, rate))
+        phases.append(Phase(JOINT, everyone, "through", joint, rate))
     return phases
+
+
+def named_steps(
+    coupling: str, share_weights: bool, steps: int, joint_steps: int, stages: int
+) -> dict[str, int]:
+    """The steps of each phase by its name, in their order."""
+    if coupling != "own" or share_weights:
+        return {TOGETHER: max(1, steps or joint_steps)}
+    named = {f"stage {k + 1}": steps for k in range(stages) if steps}
+    if joint_steps and (stages > 1 or not named):
+        named[JOINT] = joint_steps
+    return named
 
 
 def scored_stages(phase: Phase, seed: int, step: int) -> dict[int, float]:

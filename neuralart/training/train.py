@@ -252,8 +252,9 @@ class Training:
         phase, last = self._phase, self._state.phase == len(self._phases) - 1
         if self._pace is None or not last:
             return phase
-        planned = self._pace.steps(self._state.step, phase.steps)
-        if self._setup.cluster.workers > 1:
+        at = self._state.step, phase.steps
+        is_due, planned = self._pace.is_due(*at), self._pace.steps(*at)
+        if is_due and self._setup.cluster.workers > 1:
             planned = leaders(self._setup.cluster, planned)
         if planned != phase.steps:
             self._state = dataclasses.replace(self._state, planned=planned)

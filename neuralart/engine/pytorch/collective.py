@@ -17,12 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, distributed
 
-from neuralart.engine.contract import Batch, Exchange, PeersGoneError
+from neuralart.engine.contract import MEETING_FILE, Batch, Exchange, PeersGoneError
 from neuralart.errors import ConfigError
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-
-MEETING_FILE = "NEURALART_MEETING_FILE"
 
 # The other workers wait while the leader measures and writes a model.
 PATIENCE = timedelta(days=1)

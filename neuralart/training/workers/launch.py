@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import IO
 
 from neuralart import __version__
+from neuralart.engine.contract import MEETING_FILE
 from neuralart.engine.devices import is_torch
 from neuralart.errors import ConfigError, Interrupted, RunError
 from neuralart.machine.signals import deferred_signals
@@ -262,7 +263,7 @@ def launch(config: LaunchConfig, arguments: Sequence[str], device: str = "cpu") 
     job = Job()
     with deferred_signals() as interrupts, tempfile.TemporaryDirectory() as folder:
         if by_torch and not far:
-            env["NEURALART_MEETING_FILE"] = str(Path(folder) / "meeting")
+            env[MEETING_FILE] = str(Path(folder) / "meeting")
         try:
             # In these two roles, MXNet does its work while it is imported.
             serve = [sys.executable, "-c", "import neuralart.engine.door"]
