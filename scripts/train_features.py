@@ -1,7 +1,7 @@
 """Train the small VGG that ships: a student of a larger VGG, the teacher.
 
   python scripts/train_features.py --teacher vgg19.npz --data photos/ --out features-small.npz \\
-      --painter starry-night --painter wave
+      --painter masters --painter runs/mine/model.neuralart
 
 The student has VGG-19's topology with fewer channels and zero padding (a separate Pad is no oneDNN
 operator). It starts from random weights and learns to reproduce the teacher's style layers and
@@ -11,11 +11,15 @@ normalised  with batch normalisation, which makes thirteen layers learn quickly
 plain       without it: the norms are folded into the convolutions
 grams       with losses of the Gram matrices too
 painted     on photos in painted strokes too
-chains      on what the trained chains of --painter painted too
+chains      on what the trained chains of --painter painted too, in every style that they know, at
+            the two scales of the style loss
 
-At the end the heads are folded (neuralart.loss.features.weights.fold_head). --start goes on from
-features that this script made, with the last phase alone. The same command goes on where a killed
-one stopped. 40 photos are held out; benchmarks/features.py measures on those.
+A chain learns what its features judge wrongly, too: it finds pictures that the student likes and
+the teacher does not. So the last phase comes again, with painters that learned on the student:
+--start goes on from features that this script made, with the last phase alone.
+
+At the end the heads are folded (neuralart.loss.features.weights.fold_head). The same command goes
+on where a killed one stopped. 40 photos are held out; benchmarks/features.py measures on those.
 """
 
 from __future__ import annotations
@@ -25,141 +29,52 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+from feature_squares import SEED, Phase, Squares
 
-from neuralart.chain.choice import load_style
-from neuralart.chain.reference import ReferencePainter
+from neuralart.chain.choice import load_choice
 from neuralart.engine.contract import Batch, Devices
 from neuralart.engine.devices import open_device
-from neuralart.engine.door import mx
+from neuralart.engine.symbols import sym
 from neuralart.errors import ModelError
 from neuralart.loss.features.store import Features, load_features, write_features
 from neuralart.loss.features.weights import fold_head
 from neuralart.loss.layers import CONTENT_LAYERS, STYLE_LAYERS, VggSpec, conv_names
 from neuralart.loss.terms import content_loss, gram, style_loss
 from neuralart.loss.vgg import style_maps
-from neuralart.machine.archive import Arrays, read_archive, write_archive
-from neuralart.pictures.photos.stream import Photos
-from neuralart.pictures.pixels import X, to_image, to_x
+from neuralart.machine.archive import Arrays, open_archive, write_archive
+from neuralart.pictures.pixels import X
+from neuralart.pictures.reading import read_image
 
 WIDTHS = (16, 32, 64, 128, 128)
-CROP_PX = 128
-BATCH = 4
-HELD_OUT = 40
-SEED = 11
+PADDING = "deep"
 INPUT_SCALE = 64
 EPSILON = 1e-3
 FITTED_ON = 20  # batches
 
-# (name, steps, peak of the learning rate)
+
 PHASES = (
-    ("normalised", 4900, 3e-3),
-    ("plain", 2100, 1e-3),
-    ("grams", 3000, 1e-3),
-    ("painted", 2500, 1e-3),
-    ("chains", 1200, 5e-4),
+    Phase("normalised", 4900, 3e-3),
+    Phase("plain", 2100, 1e-3),
+    Phase("grams", 3000, 1e-3),
+    Phase("painted", 2500, 1e-3),
+    Phase("chains", 8000, 5e-4, crop_px=160),
 )
 
 WARM_UP = 50
 SAVE_EVERY = 500
 TAPS = (*STYLE_LAYERS, *CONTENT_LAYERS)
+RELU, CONV = CONTENT_LAYERS
 NAMES = (*TAPS, *(f"gram_{layer}" for layer in STYLE_LAYERS))
-GRAM_WEIGHT = 1.0
-
-
-def distorted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Distort a photo as a painter or a bad camera might; 40% stay as they are.
-
-    Shape:   (H, W, 3) uint8 -> the same
-    """
-    if rng.random() < 0.4:
-        return image
-    out = image.astype(np.float32)
-    if rng.random() < 0.3:
-        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 4))
-    if rng.random() < 0.5:
-        mix = np.eye(3) + rng.normal(0, 0.4, (3, 3))
-        out = (out - 128) @ mix.T.astype(np.float32) * rng.uniform(0.3, 1.6) + rng.uniform(60, 200)
-    if rng.random() < 0.3:  # strokes: noise blurred along one direction
-        length, angle = int(rng.integers(5, 21)), rng.uniform(0, 180)
-        kernel = np.zeros((length, length), np.float32)
-        kernel[length // 2] = 1
-        turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), angle, 1)
-        kernel = cv2.warpAffine(kernel, turn, (length, length))
-        noise = rng.normal(0, rng.uniform(30, 200), out.shape).astype(np.float32)
-        out += cv2.filter2D(noise, -1, kernel / max(kernel.sum(), 1e-6))
-    if rng.random() < 0.4:
-        out += rng.normal(0, rng.uniform(2, 60), out.shape)
-    if rng.random() < 0.15:
-        out = np.round(out / 64) * 64
-    return out.clip(0, 255).astype(np.uint8)
-
-
-def painted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Paint a square photo in strokes of its own colours along a smooth field.
-
-    Shape:   (edge, edge, 3) uint8 -> the same
-    """
-    edge = image.shape[0]
-    coarse = rng.normal(0, 1, (4, 4, 2)).astype(np.float32)
-    field = cv2.resize(coarse, (edge, edge), interpolation=cv2.INTER_CUBIC)
-    contrast, jitter = rng.uniform(0.8, 2), rng.uniform(5, 50)
-    colours = (image.astype(np.float32) - 128) * contrast + 128
-    out = colours.clip(0, 255).astype(np.uint8).copy()
-    length, thickest = rng.uniform(3, 14), int(rng.integers(1, 5))
-    for row, column in rng.integers(0, edge, (int(rng.integers(200, 900)), 2)):
-        right, down = field[row, column] / (np.linalg.norm(field[row, column]) + 1e-6) * length
-        colour = (colours[row, column] + rng.normal(0, jitter, 3)).clip(0, 255).tolist()
-        end = (int(column + right), int(row + down))
-        cv2.line(
-            out,
-            (int(column), int(row)),
-            end,
-            colour,
-            int(rng.integers(1, thickest + 1)),
-            cv2.LINE_AA,
-        )
-    return out
-
-
-def by_a_chain(
-    image: np.ndarray, painters: list[ReferencePainter], rng: np.random.Generator
-) -> np.ndarray:
-    """Mix the outputs of two successive stages of a trained chain; x0 counts as a stage.
-
-    Shape:   (H, W, 3) uint8 -> the same
-    """
-    painter, x = painters[rng.integers(len(painters))], to_x(image)
-    xs = [x, *painter.paint(x, painter.measure(x))]
-    stage, share = rng.integers(len(xs) - 1), np.float32(rng.random())
-    return to_image(xs[stage] * share + xs[stage + 1] * (1 - share))
-
-
-def batches(photos: Photos, step: int, phase: str, painters: list[ReferencePainter]) -> Iterator[X]:
-    """Yield the batches from a step on, (BATCH, 3, crop, crop).
-
-    They depend on photos, step, phase and painters alone.
-    """
-    stream = photos.stream(step * BATCH)
-    for number in itertools.count(step):
-        squares = [to_image(next(stream)[1]) for _ in range(BATCH)]
-        rng = np.random.default_rng([SEED, number])
-        if phase == "painted":
-            squares = [painted(s, rng) if rng.random() < 0.6 else s for s in squares]
-        if phase == "chains":
-            squares = [by_a_chain(s, painters, rng) if rng.random() < 0.6 else s for s in squares]
-            squares = [painted(s, rng) if rng.random() < 0.1 else s for s in squares]
-        yield np.concatenate([to_x(distorted(square, rng)) for square in squares])
 
 
 def tapped(spec: VggSpec, norm: Callable[[Any, str], Any] | None = None) -> list[Any]:
     """The maps of the style layers, behind their heads, and of the content layers, as in `TAPS`."""
-    heads, taps = style_maps(mx.sym.Variable("x"), spec, list(CONTENT_LAYERS), norm)
+    heads, taps = style_maps(sym.Variable("x"), spec, list(CONTENT_LAYERS), norm)
     return [*heads, *(taps[layer] for layer in CONTENT_LAYERS)]
 
 
@@ -170,19 +85,25 @@ class Teacher:
     is for, since they are relative. While ``centred``, the style maps have a mean of 0 in each
     channel; `with_means` gives the means to the student afterwards.
 
-    Hazard:  where conv4_2 and relu4_2 are both outputs of a graph without gradients, MXNet 1.9.1
-             fuses them and gives relu4_2 for both. So relu4_2 is the target of conv4_2, too.
+    Hazard:  where a convolution and its ReLU are both outputs of a graph without gradients, MXNet
+             1.9.1 fuses them and gives the ReLU for both. So relu4_2 is made of conv4_2 here.
     """
 
-    def __init__(self, features: Features, x: X, devices: Devices) -> None:
-        """Measure shapes, means and deviations of the maps on one batch, (N, 3, H, W)."""
+    def __init__(
+        self, features: Features, x: X, devices: Devices, scales: list[float] | None = None
+    ) -> None:
+        """Measure shapes, means and deviations of the maps on one batch, (N, 3, H, W).
+
+        ``scales`` are those of another teacher, whose student goes on with this one.
+        """
         self._devices = devices
-        self._executor = devices.executor(mx.sym.Group(tapped(features.spec)), {"x": x.shape})
+        maps = [out for tap, out in zip(TAPS, tapped(features.spec), strict=True) if tap != RELU]
+        self._executor = devices.executor(sym.Group(maps), {"x": x.shape})
         self._executor.set_parameters(features.weights)
         maps = [devices.get(out) for out in self._maps(x)]
         self.shapes = {tap: out.shape for tap, out in zip(TAPS, maps, strict=True)}
         self.means = [out.mean(axis=(0, 2, 3), keepdims=True) for out in maps]
-        self.scales = [
+        self.scales = scales or [
             float(np.sqrt(np.square(out - mean).mean()))
             for out, mean in zip(maps, self.means, strict=True)
         ]
@@ -195,7 +116,10 @@ class Teacher:
         self.centred = True
 
     def _maps(self, x: X) -> list[Batch]:
-        return self._executor.forward(x=self._devices.put(x))
+        maps = iter(self._executor.forward(x=self._devices.put(x)))
+        named = {tap: next(maps) for tap in TAPS if tap != RELU}
+        named[RELU] = [out * (out > 0) for out in named[CONV]]
+        return [named[tap] for tap in TAPS]
 
     def __call__(self, x: X) -> list[Batch]:
         maps = self._maps(x)
@@ -215,39 +139,51 @@ def target(tap: str) -> str:
 
 
 def batch_norm(out: Any, name: str) -> Any:
-    return mx.sym.BatchNorm(out, fix_gamma=False, eps=EPSILON, momentum=0.99, name=f"{name}_norm")
+    return sym.BatchNorm(out, fix_gamma=False, eps=EPSILON, momentum=0.99, name=f"{name}_norm")
+
+
+def gram_error(maps: Any, targets: Any, photos: int) -> Any:
+    """The mean over photos of |G - G*| / |G*|.
+
+    Not squared: one flat picture, whose Gram matrix is nearly zero, would outweigh all others.
+
+    Shape:   (photos, C, H, W) twice -> (1,)
+    """
+    pairs = [(maps, targets)]
+    if photos > 1:
+        halves = [sym.split(out, num_outputs=photos, axis=0) for out in (maps, targets)]
+        pairs = list(zip(*halves, strict=True))
+    errors = [sym.sqrt(style_loss(gram(mine), gram(theirs)) + 1e-4) for mine, theirs in pairs]
+    return sym.add_n(*errors) / photos
 
 
 class Student:
     """The small net in training. A map's loss is its error relative to the teacher's variance."""
 
     def __init__(
-        self, teacher: Teacher, phase: str, arrays: Arrays, step: int, devices: Devices
+        self, teacher: Teacher, phase: Phase, arrays: Arrays, step: int, devices: Devices
     ) -> None:
         """Go on from a step of the phase; ``arrays`` without Adam's moments start it."""
         heads = tuple(teacher.shapes[layer][1] for layer in STYLE_LAYERS)
-        spec = VggSpec(WIDTHS, "zero", "max", heads)
-        norm = batch_norm if phase == "normalised" else None
+        spec = VggSpec(WIDTHS, PADDING, "max", heads)
+        norm = batch_norm if phase.name == "normalised" else None
         outputs = dict(zip(TAPS, tapped(spec, norm), strict=True))
-        targets = {tap: mx.sym.Variable(target(tap)) for tap in TAPS}
+        targets = {tap: sym.Variable(target(tap)) for tap in TAPS}
         losses = [content_loss(out, targets[tap]) for tap, out in outputs.items()]
-        if phase in ("grams", "painted", "chains"):
+        if phase.name in ("grams", "painted", "chains"):
             # An estimate varies less than what it estimates, above all on unusual pictures, which
             # makes Gram matrices too small. They are what the student is for.
-            losses += [
-                style_loss(gram(outputs[layer]), gram(targets[layer])) * GRAM_WEIGHT
-                for layer in STYLE_LAYERS
-            ]
+            losses += [gram_error(outputs[k], targets[k], phase.batch) for k in STYLE_LAYERS]
         self._devices = devices
-        symbol = mx.sym.concat(*losses, dim=0)
+        symbol = sym.concat(*losses, dim=0)
         inputs = {target(tap): shape for tap, shape in teacher.shapes.items()}
-        inputs["x"] = (BATCH, 3, CROP_PX, CROP_PX)
+        inputs["x"] = (phase.batch, 3, phase.crop_px, phase.crop_px)
         frozen = {*inputs, "input_weight", "input_bias"}
         self._executor = devices.executor(
             symbol, inputs, gradients=set(symbol.list_arguments()) - frozen
         )
         self._executor.set_parameters(arrays)
-        self._executor.start_adam(1 / BATCH)
+        self._executor.start_adam(1 / phase.batch)
         self._executor.set_moments(arrays, step)
         self.losses = len(losses)
         self._ones = devices.put_common(np.ones(len(losses), np.float32))
@@ -319,7 +255,7 @@ def fitted(features: Features, teacher: Teacher, xs: list[X], devices: Devices) 
     """
     weights = {k: v.astype(np.float32) for k, v in features.weights.items() if "head_" not in k}
     executor = devices.executor(
-        mx.sym.Group(tapped(VggSpec(WIDTHS, "zero", "max"))), {"x": xs[0].shape}
+        sym.Group(tapped(VggSpec(WIDTHS, PADDING, "max"))), {"x": xs[0].shape}
     )
     executor.set_parameters(weights)
     teacher.centred = False
@@ -366,53 +302,66 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of photos")
     parser.add_argument("--out", required=True, type=Path, help="file to write")
     parser.add_argument(
-        "--painter", action="append", default=[], help="a trained style, for the last phase"
+        "--painter", action="append", default=[], help="a trained chain, for the last phase"
+    )
+    parser.add_argument(
+        "--pictures", type=Path, help="folder of pictures like style images, for the last phase"
     )
     parser.add_argument("--start", help="features to go on from, with the last phase alone")
     parser.add_argument(
         "--scale", type=float, default=1.0, help="factor of all numbers of steps, for trials"
     )
+    parser.add_argument("--device", default="cpu", help="as of neuralart train")
+    parser.add_argument("--precision", default="float32", help="as of neuralart train")
     options = parser.parse_args()
 
-    devices = open_device("cpu")
+    devices = open_device(options.device, options.precision)
     features = load_features(options.teacher)
-    photos = Photos(options.data, CROP_PX, SEED, HELD_OUT)
-    models = [load_style(name) for name in options.painter]
-    painters = [ReferencePainter(model.specs, model.params, devices) for model in models]
+    painters = [
+        chain.model(style)
+        for chain, _ in map(load_choice, options.painter)
+        for style in chain.names
+    ]
     phases = PHASES if painters else PHASES[:-1]
-    teacher = Teacher(features, next(batches(photos, 0, PHASES[0][0], [])), devices)
+    if options.start:
+        phases = PHASES[-1:]
+    pictures = sorted(options.pictures.iterdir()) if options.pictures else []
+    squares = Squares(options.data, [read_image(path) for path in pictures], painters, devices)
+    teacher = Teacher(features, next(squares.batches(phases[0], 0)), devices)
     checkpoint = options.out.with_suffix(".checkpoint")
     done = 0
     arrays = initial_weights(features, [teacher.shapes[layer][1] for layer in STYLE_LAYERS])
     if options.start:
-        phases = PHASES[-1:]
-        seen = itertools.islice(batches(photos, 0, phases[0][0], painters), FITTED_ON)
+        seen = itertools.islice(squares.batches(phases[0], 0), FITTED_ON)
         arrays = fitted(load_features(options.start), teacher, list(seen), devices)
     if checkpoint.exists():
-        header, arrays, _ = read_archive(checkpoint, ModelError, "a checkpoint of this script")
-        done = header["step"]
+        with open_archive(checkpoint, ModelError, "a checkpoint of this script") as archive:
+            arrays, done = archive.arrays(), archive.header["step"]
     end = 0
-    for phase, phase_steps, peak in phases:
-        steps = max(1, int(phase_steps * options.scale))
+    for phase in phases:
+        steps = max(1, int(phase.steps * options.scale))
         begin, end = end, end + steps
         if done >= end:
             continue
-        if done == begin and phase == "plain":
+        if done == begin and phase.name == "plain":
             arrays = without_norms(arrays)
-        if done == begin and phase == "grams":
+        if done == begin and phase.name == "grams":
             arrays = with_means(arrays, teacher)
-        if done == begin and phase in ("painted", "chains"):
+        if done == begin and phase.name in ("painted", "chains"):
             arrays = without_moments(arrays)
-        teacher.centred = phase in ("normalised", "plain")
+        if phase.name == "chains":  # of another size
+            teacher = Teacher(features, next(squares.batches(phase, 0)), devices, teacher.scales)
+        teacher.centred = phase.name in ("normalised", "plain")
         student = Student(teacher, phase, arrays, done - begin, devices)
         started, sums = time.monotonic(), np.zeros(student.losses)
-        for step, x in zip(range(done, end), batches(photos, done, phase, painters), strict=False):
-            sums += student.learn(x, teacher(x), rate_at(step - begin, steps, peak))
+        stream = squares.batches(phase, done)
+        for step, x in zip(range(done, end), stream, strict=False):
+            sums += student.learn(x, teacher(x), rate_at(step - begin, steps, phase.rate))
             done = step + 1
             if done % 100 == 0:
                 errors = " ".join(f"{n} {v:.3f}" for n, v in zip(NAMES, sums / 100, strict=False))
                 pace = (time.monotonic() - started) / 100
-                sys.stderr.write(f"{phase}, step {done}: {errors} ({pace:.3f} s a step)\n")
+                sys.stderr.write(f"{phase.name}, step {done}: {errors} ({pace:.3f} s a step)\n")
                 started, sums = time.monotonic(), np.zeros(student.losses)
             if done % SAVE_EVERY == 0 or done == end:
                 write_archive(checkpoint, {"step": done}, student.arrays())
@@ -421,7 +370,7 @@ def main() -> None:
         name="small",
         source=f"trained by neuralart's scripts/train_features.py; teacher: {features.source}",
         sha256="",
-        spec=VggSpec(WIDTHS, "zero", "max", tuple(width + 1 for width in WIDTHS)),
+        spec=VggSpec(WIDTHS, PADDING, "max", tuple(width + 1 for width in WIDTHS)),
         weights={k: v.astype(np.float16) for k, v in folded(arrays).items()},
         licence="Apache-2.0",
         pixels=f"{features.pixels}, divided by {INPUT_SCALE}",

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import LITTLE, picture, random_chain
 
+from neuralart.loss.features.store import Features, load_features
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import write_image
 
@@ -112,3 +114,28 @@ def test_every_style_on_one_photo(run_dir: Path, photos: Path, tmp_path: Path) -
     result = styles(photos / "none.png", sheet, run_dir)
     assert result.returncode == 1 and result.stderr.startswith("every_style: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_features_are_trained_and_go_on(tmp_path: Path) -> None:
+    for folder in ("photos", "pictures"):
+        (tmp_path / folder).mkdir()
+        for number in range(8):
+            write_image(tmp_path / folder / f"{number}.png", picture(number, 330, 340))
+    random_chain([LITTLE, LITTLE], ["one", "two"]).save(tmp_path / "chain.neuralart")
+    words = ("--teacher", "random", "--data", tmp_path / "photos", "--scale", 1e-4)
+    words += ("--painter", tmp_path / "chain.neuralart", "--pictures", tmp_path / "pictures")
+
+    def train(*more: object) -> Features:
+        result = subprocess.run(
+            [sys.executable, SCRIPTS / "train_features.py", *map(str, words + more)],
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+        return load_features(str(more[1]))
+
+    first = train("--out", tmp_path / "first.npz")
+    assert first.spec.heads == tuple(width + 1 for width in first.spec.widths)
+    second = train("--out", tmp_path / "second.npz", "--start", tmp_path / "first.npz")
+    changed = [k for k, v in first.weights.items() if not np.array_equal(v, second.weights[k])]
+    assert "conv1_1_weight" in changed and "input_weight" not in changed

@@ -20,6 +20,10 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 """Gatys et al. 2016, section 2.2; the 2016 example too."""
 
 
+PADDINGS = ("zero", "reflect", "deep")
+"""How VGG-19s are padded. ``deep`` is by reflection in blocks 3 to 5, whose maps are small: there
+zeros spoil a large part of a map, and a separate padding costs little."""
+
 COARSE_PX = 16
 """The edge of the squares whose means are a picture's layout."""
 
@@ -29,7 +33,7 @@ class VggSpec:
     """The variant of VGG-19 that a set of weights belongs to.
 
     widths    channels of the five blocks; the full VGG-19 has (64, 128, 256, 512, 512)
-    padding   ``zero`` or ``reflect``, one pixel before every 3x3 convolution
+    padding   one of `PADDINGS`, one pixel before every 3x3 convolution
     pooling   ``max`` or ``avg``
     heads     channels of the 1x1 convolution on each style layer, in `STYLE_LAYERS` order; 0: none
     """
@@ -38,6 +42,10 @@ class VggSpec:
     padding: str
     pooling: str
     heads: tuple[int, ...] = (0, 0, 0, 0, 0)
+
+    def reflects(self, block: int) -> bool:
+        """Whether the convolutions of a block (1 to 5) have padding by reflection."""
+        return self.padding == "reflect" or (self.padding == "deep" and block >= 3)
 
 
 def conv_names(until: str) -> Iterator[tuple[int, str]]:

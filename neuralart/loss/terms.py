@@ -123,7 +123,7 @@ def layout_loss(layout: Any, target: Any) -> Any:
 
 
 def _at(axis: int, value: int | None) -> tuple[int | None, ...]:
-    """Of `sym.slice`: along this axis of four, and nothing along the others."""
+    """An argument of `sym.slice`: a value for one axis of four, None for the others."""
     return tuple(value if i == axis else None for i in range(4))
 
 

@@ -59,9 +59,9 @@ def vgg(
         if block != pooled:
             out = sym.Pooling(out, kernel=(2, 2), stride=(2, 2), pool_type=spec.pooling)
             pooled = block
-        if spec.padding == "reflect":
+        if spec.reflects(block):
             out = sym.Pad(out, mode="reflect", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
-        pad = 0 if spec.padding == "reflect" else 1
+        pad = 0 if spec.reflects(block) else 1
         out = weights.convolution(out, f"conv{name}", spec.widths[block - 1], kernel=3, pad=pad)
         maps[f"conv{name}"] = out
         if norm:

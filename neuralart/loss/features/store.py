@@ -32,7 +32,7 @@ from neuralart.loss.features.weights import (
     recognise,
     unit_rgb,
 )
-from neuralart.loss.layers import STYLE_LAYERS, VggSpec
+from neuralart.loss.layers import PADDINGS, STYLE_LAYERS, VggSpec
 from neuralart.machine.archive import Archive, open_archive, write_archive
 from neuralart.machine.files import DATA
 from neuralart.machine.words import did_you_mean
@@ -304,7 +304,7 @@ def _read_ours(path: Path, archive: Archive, sha256: str) -> Features:
     if header.get("format") != FORMAT:
         raise WeightsError(f"{path}: of another version of neuralart; convert the original again")
     words = {key: str(header.get(key)) for key in _WORDS}
-    if words["padding"] not in ("zero", "reflect") or words["pooling"] not in ("max", "avg"):
+    if words["padding"] not in PADDINGS or words["pooling"] not in ("max", "avg"):
         raise WeightsError(f"{path}: damaged, or not a features file; name another, or get it anew")
     heads = [layer for layer in STYLE_LAYERS if f"head_{layer}_weight" in found]
     layers = ["input", *(f"conv{name}" for _, name in CONVS), *(f"head_{layer}" for layer in heads)]

@@ -285,7 +285,7 @@ def _refuse(path: Path, problem: str, names: Set[str]) -> None:
 def check_convs(path: Path, shapes: Shapes, theirs: Callable[[str], str] = str) -> tuple[int, ...]:
     """Check the shapes of the convolutions, and return the widths of the five blocks.
 
-    None is wider than VGG-19's. ``theirs`` translates our name of an array to the file's, for messages.
+    None is wider than VGG-19's. ``theirs`` gives the file's name of an array by ours, for messages.
     Raises WeightsError unless the shapes are a VGG-19's.
     """
     widths: dict[int, int] = {}
