@@ -14,7 +14,6 @@ from neuralart.machine.terminal import counting, table
 from neuralart.options.train import TrainConfig
 from neuralart.training.beginning import Setup, set_up
 from neuralart.training.pace import Plan, most_evaluated, plan_for
-from neuralart.training.run import Checkpoint, State
 from neuralart.training.schedule import Phase, phases_of, scored_stages
 from neuralart.training.step import batch_gradients
 
@@ -37,18 +36,27 @@ def seconds_per_step(setup: Setup, phases: Sequence[Phase], timed: int) -> dict[
 def _time(
     setup: Setup, phase: Phase, photos: Any, timed: int, count: Callable[[], object]
 ) -> float:
-    chain = setup.chain(phase, Checkpoint(State(), setup.params, {}))
+    chain, discriminator = setup.chain(phase, setup.first()), setup.discriminator(setup.first())
     scored = scored_stages(phase, setup.config.seed, 0)
     styles = [0] * len(photos)
-    batch_gradients(setup.perceptual, chain, photos, styles, scored)  # the first one sets up memory
+
+    def compute() -> None:
+        if discriminator:
+            discriminator.begin_step(0, setup.places)
+        batch_gradients(setup.perceptual, chain, photos, styles, scored, discriminator)
+
+    compute()  # the first one sets up memory
     setup.devices.settle()
     count()
     seconds = []
     for _ in range(timed):
         begin = time.perf_counter()
-        batch_gradients(setup.perceptual, chain, photos, styles, scored)
+        compute()
         if setup.cluster.workers == 1:  # others are not timing
             chain.update(0.0)
+            if discriminator:
+                discriminator.add_up()
+                discriminator.update(0.0)
         setup.devices.settle()
         seconds.append(time.perf_counter() - begin)
         count()

@@ -55,10 +55,12 @@ def write_model(
 ) -> dict[str, Any]:
     """Measure the first stages on held-out photos, write them as a model, return the losses.
 
-    ``evaluated`` photos are measured in each style; ``count`` is called after each. The losses are those of the first style, with those of all by name under ``styles``.
+    ``evaluated`` photos are measured in each style; ``count`` is called after each. The losses are
+    those of the first style, with those of all by name under ``styles``.
     """
     specs = tuple(setup.specs[:stages])
-    params = _params_of(checkpoint.params, stages, shared=setup.config.share_weights)
+    params = {name: checkpoint.params[name] for name in setup.params}  # no discriminator
+    params = _params_of(params, stages, shared=setup.config.share_weights)
     learned = StyledChain(specs, params, tuple(Style(name, {}) for name in setup.styles))
     evaluations = {
         name: _evaluate(setup, learned.model(name), k, evaluated, count)

@@ -12,6 +12,7 @@ from neuralart.engine.contract import Batch
 from neuralart.loss.objective import Losses, named
 from neuralart.loss.perceptual import Perceptual
 from neuralart.pictures.pixels import X
+from neuralart.training.gan.discriminator import Discriminator, GanLosses, named_losses
 from neuralart.training.stages import Chain
 from neuralart.training.workers.cluster import Cluster
 
@@ -23,11 +24,13 @@ class Outcome:
     losses        mean losses of every scored stage, by its number
     finite        whether all losses and gradients are finite
     interrupted   whether a worker was asked to stop
+    gan           mean losses of the GAN; nothing without a discriminator
     """
 
     losses: dict[int, Losses]
     finite: bool
     interrupted: bool
+    gan: GanLosses
 
 
 def batch_gradients(
@@ -36,11 +39,14 @@ def batch_gradients(
     photos: X,
     styles: Sequence[int],
     scored: Mapping[int, float],
+    discriminator: Discriminator | None = None,
 ) -> npt.NDArray[np.float32]:
     """Leave the gradients of this worker's photos in the chain, and return sums over the photos.
 
     The gradients are those of the logarithm of each photo's loss, times the weight that ``scored``
-    gives to a stage. Everything stays on the devices but the photos, which go there, and the sums.
+    gives to a stage. A discriminator, whose step has begun, judges the last output: its gradient is
+    added, and its own gradients and sums stay in it. Everything stays on the devices but the
+    photos, which go there, and the sums.
 
     Shape:   photos (N, 3, edge, edge), N a multiple of what the chain takes at once; N styles
              -> (scored stages, terms + 1): the losses in the order of the terms, and the sum of
@@ -50,11 +56,15 @@ def batch_gradients(
     sums: Batch | None = None
     for x0, chosen in chain.passes(photos, styles):
         perceptual.set_contents(x0)
-        xs = chain.forward(x0, perceptual.one_hot(x0, chosen))
+        one_hot = perceptual.one_hot(x0, chosen)
+        xs = chain.forward(x0, one_hot)
         gradients: dict[int, Batch] = {}
         numbers = []
         for k, weight in sorted(scored.items()):
             rows, d_x = perceptual.score_batch(xs[k], chosen, log_weight=weight)
+            if discriminator and k == max(scored):
+                pull = discriminator.judge(xs[k], chosen, one_hot, weight)
+                d_x = [each + more for each, more in zip(d_x, pull, strict=True)]
             numbers += [devices.flatten([rows]), devices.squares(d_x)]
             gradients[k] = chain.framed(d_x)
         chain.backward([gradients.get(k) for k in chain.trained])
@@ -77,17 +87,24 @@ def take_step(
     scored: Mapping[int, float],
     cluster: Cluster,
     batch: int,
+    discriminator: Discriminator | None = None,
 ) -> Outcome:
     """Gradients and mean losses of a batch; ``photos`` and ``styles`` are this worker's part.
 
-    Raises PeersGoneError.
+    The discriminator's gradients are summed over the workers here, those of the chain in
+    `Chain.update`: if workers are gone, neither has taken the step. Raises PeersGoneError.
     """
-    sums = batch_gradients(perceptual, chain, photos, styles, scored)
-    numbers = np.array([float(bool(cluster.interrupts)), *sums.ravel()])
+    sums = batch_gradients(perceptual, chain, photos, styles, scored, discriminator)
+    gan_sums = discriminator.losses() if discriminator else ()
+    numbers = np.array([float(bool(cluster.interrupts)), *sums.ravel(), *gan_sums])
     total = cluster.sum_numbers(f"numbers{len(numbers)}", numbers)
-    means = total[1:].reshape(sums.shape)[:, :-1] / batch
+    if discriminator:
+        discriminator.add_up()
+    end = 1 + sums.size
+    means = total[1:end].reshape(sums.shape)[:, :-1] / batch
     return Outcome(
         {k: named(perceptual.terms, row) for k, row in zip(sorted(scored), means, strict=True)},
         finite=bool(np.isfinite(total).all()),
         interrupted=bool(total[0] > 0),
+        gan=named_losses((total[end:] / batch).tolist()) if discriminator else {},
     )

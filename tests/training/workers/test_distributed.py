@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -236,3 +237,18 @@ def test_several_devices_of_a_cpu_compute_with_a_thread_each(
     result = run_cli(*train_arguments, "--out", tmp_path / "r", *more)
     assert result.exit_code == 2 and "--threads 2: each of several CPU devices" in result.stderr
     assert not (tmp_path / "r").exists()
+
+
+def test_two_workers_with_a_discriminator_end_where_one_does(
+    train_arguments: list[object], tmp_path: Path
+) -> None:
+    command = [*train_arguments[1:], *MORE, "--gan-weight", 0.5]
+    assert run_cli("train", *command, "--out", tmp_path / "one").exit_code == 0
+    code, _, stderr = finish(start("--workers", 2, *command, "--out", tmp_path / "two"))
+    assert code == 0, stderr
+    assert_close(tmp_path / "two", tmp_path / "one")
+    rows = [
+        json.loads((tmp_path / run / "metrics.jsonl").read_text().splitlines()[-1])["gan"]
+        for run in ("one", "two")
+    ]
+    assert rows[0] == pytest.approx(rows[1], rel=1e-3)
