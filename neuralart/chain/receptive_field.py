@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from neuralart.chain.specs import Generator, Layer
-from neuralart.pictures.frame import FRAME_PX, Frame
+from neuralart.pictures.frame import FRAME_PX, FRAME_REACH_PX, WIDE_FRAME_PX, Frame
 
 # Norm statistics of a larger picture are measured on a copy shrunk to about this many pixels: its
 # scale is closer to that of the training photos.
@@ -69,11 +69,12 @@ def receptive_margins(specs: Sequence[Generator]) -> tuple[int, int]:
 
 
 def painting_frame_px(specs: Sequence[Generator]) -> int:
-    """`FRAME_PX` rounded up to `size_multiple`.
+    """`FRAME_PX`, or `WIDE_FRAME_PX` for a large receptive field, rounded up to `size_multiple`.
 
     The strides then sample the same pixels of the photo as without a frame.
     """
-    return round_up(FRAME_PX, size_multiple(specs))
+    is_wide = max(receptive_margins(specs)) > FRAME_REACH_PX
+    return round_up(WIDE_FRAME_PX if is_wide else FRAME_PX, size_multiple(specs))
 
 
 def framed_size(size: int, specs: Sequence[Generator]) -> int:

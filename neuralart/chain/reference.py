@@ -14,6 +14,7 @@ from neuralart.chain.specs import NORM_EPSILON, Generator, norm_names
 from neuralart.engine.contract import Devices, Executor, Shape
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.frame import Frame
+from neuralart.pictures.grain import with_grain
 from neuralart.pictures.pixels import X
 
 Task = Literal["measure", "paint", "paint at once"]
@@ -25,7 +26,8 @@ _GRAPHS = {"measure": measuring_graph, "paint": painting_graph, "paint at once":
 class ReferencePainter:
     """Runs a chain as it was trained: `measure` a picture, then `paint` it, or another one like it.
 
-    With frozen statistics every layer is local: equal pixels around a point give equal colours.
+    With frozen statistics every layer is local: equal pixels around a point give equal colours. The
+    picture gets the chain's grain; ``place`` is where in its photo its first pixel is.
     """
 
     def __init__(self, specs: Sequence[Generator], params: Arrays, devices: Devices) -> None:
@@ -42,7 +44,7 @@ class ReferencePainter:
         """
         if not self._norm_names:
             return {}
-        pairs = self._forward(self._frame(x).around(x), {}, "measure")
+        pairs = self._forward(self._framed(x), {}, "measure")
         statistics: Arrays = {}
         for name, mean, inverse in zip(self._norm_names, pairs[0::2], pairs[1::2], strict=True):
             statistics[f"{name}_moving_mean"] = mean
@@ -50,13 +52,13 @@ class ReferencePainter:
             statistics[f"{name}_moving_var"] = variance.clip(min=0).astype(np.float32)
         return statistics
 
-    def paint(self, x: X, statistics: Arrays) -> list[X]:
+    def paint(self, x: X, statistics: Arrays, place: tuple[int, int] = (0, 0)) -> list[X]:
         """x1 .. xn, the picture after each stage.
 
         Shape:  (1, 3, H, W) -> n of the same; any H and W of at least 1
         """
         frame = self._frame(x)
-        outputs = self._forward(frame.around(x), statistics, "paint")
+        outputs = self._forward(self._framed(x, place), statistics, "paint")
         return [frame.inside(out) for out in outputs]
 
     def paint_at_once(self, x: X) -> X:
@@ -67,7 +69,10 @@ class ReferencePainter:
         if not self._norm_names:
             return self.paint(x, {})[-1]
         frame = self._frame(x)
-        return frame.inside(self._forward(frame.around(x), {}, "paint at once")[0])
+        return frame.inside(self._forward(self._framed(x), {}, "paint at once")[0])
+
+    def _framed(self, x: X, place: tuple[int, int] = (0, 0)) -> X:
+        return self._frame(x).around(with_grain(x, self._specs[0].grain, place))
 
     def _frame(self, x: X) -> Frame:
         return painting_frame(x.shape[2], x.shape[3], self._specs)

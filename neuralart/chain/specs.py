@@ -16,6 +16,7 @@ from typing import Any
 
 from neuralart.errors import ConfigError
 from neuralart.machine.words import short
+from neuralart.pictures.grain import LARGEST_GRAIN
 
 OPERATIONS = ("conv", "deconv")
 
@@ -157,13 +158,16 @@ class Generator:
     """A generator: ``x_next = a * x + (1 - a) * paint(x)``, where the layers compute ``paint``.
 
     The last layer has 3 channels and ``tanh``; ``paint`` is 128 tanh + 128 - mean. ``residual``
-    is the weight a, 0 <= a < 1; with ``learn_residual`` it is only a's initial value.
+    is the weight a, 0 <= a < 1; with ``learn_residual`` it is only a's initial value. A chain's
+    photo gets the ``grain`` of its first generator (`neuralart.pictures.grain`); those of the
+    others are not used.
     """
 
     name: str
     layers: tuple[Layer, ...]
     residual: float = 0.6
     learn_residual: bool = True
+    grain: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as plain data without defaults, for `generator_from_dict`."""
@@ -171,6 +175,7 @@ class Generator:
             "name": self.name,
             "residual": self.residual,
             "learn_residual": self.learn_residual,
+            **({"grain": self.grain} if self.grain else {}),
             "layers": [
                 {
                     field.name: getattr(layer, field.name)
@@ -271,7 +276,7 @@ def generator_from_dict(name: str, data: Any) -> Generator:
     where = f"generator {short(repr(name))}"
     if not isinstance(name, str) or not isinstance(data, Mapping):
         raise ConfigError(f"{where}: is not a table with layers")
-    unknown = set(data) - {"name", "layers", "residual", "learn_residual"}
+    unknown = set(data) - {"name", "layers", "residual", "learn_residual", "grain"}
     if unknown:
         raise ConfigError(f"{where}: unknown key {short(repr(sorted(map(str, unknown))[0]))}")
     rows = data.get("layers")
@@ -284,6 +289,9 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         raise ConfigError(f"{where}: residual = {short(repr(residual))} is not in 0 <= a < 1")
     if not isinstance(learn, bool) or (learn and residual == 0):
         raise ConfigError(f"{where}: learn_residual is true or false, and true needs residual > 0")
+    grain = data.get("grain", 0.0)
+    if not isinstance(grain, (int, float)) or not 0 <= grain <= LARGEST_GRAIN:
+        raise ConfigError(f"{where}: grain = {short(repr(grain))} is not in 0 .. {LARGEST_GRAIN:g}")
     counts = dict.fromkeys(OPERATIONS, 0)
     layers: list[Layer] = []
     sizes: dict[str, tuple[int, int]] = {}
@@ -318,7 +326,7 @@ def generator_from_dict(name: str, data: Any) -> Generator:
         raise ConfigError(
             f"{where}: the last layer must be as large as the photo, of 3 channels, tanh"
         )
-    generator = Generator(name, tuple(layers), float(residual), learn)
+    generator = Generator(name, tuple(layers), float(residual), learn, float(grain))
     if generator.weights() > MOST_WEIGHTS:
         raise ConfigError(f"{where}: has {generator.weights():,} weights, over {MOST_WEIGHTS:,}")
     _check_sizes(where, generator)
@@ -372,6 +380,11 @@ def prefix(stage: int) -> str:
     """The prefix of a stage's parameter names: ``g0_``, ``g1_``, ..."""
 
     return f"g{stage}_"
+
+
+def with_grain_of(specs: Sequence[Generator], grain: float) -> list[Generator]:
+    """The chain with this grain on its photos."""
+    return [dataclasses.replace(specs[0], grain=grain), *specs[1:]]
 
 
 def norm_names(specs: Sequence[Generator]) -> list[str]:

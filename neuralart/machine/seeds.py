@@ -31,6 +31,14 @@ class Purpose(IntEnum):
     """The style that a photo is painted in, of several that are learned."""
     NOISE = 7
     """The picture that ``optimize --start noise`` begins with."""
+    DISCRIMINATOR = 9
+    """The first weights of the discriminator."""
+    AUGMENTATION = 10
+    """What the discriminator's pictures of a step are augmented by."""
+    STYLE_SQUARE = 11
+    """The square of a style image that stands against a photo's painting."""
+    GRAIN = 12
+    """The place of a step's photos in the grain."""
 
 
 def random_numbers(seed: int, purpose: Purpose, *numbers: int) -> np.random.Generator:

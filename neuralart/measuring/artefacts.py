@@ -64,7 +64,7 @@ def border_profiles(
     middle = (slice(None), slice(None), *inset)
     pairs = zip(
         whole.paint(x0, statistics),
-        cut.paint(np.ascontiguousarray(x0[middle]), statistics),
+        cut.paint(np.ascontiguousarray(x0[middle]), statistics, (inset[0].start, inset[1].start)),
         strict=True,
     )
     return [_sides(part - x[middle]) for x, part in pairs]

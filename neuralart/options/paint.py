@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuralart.options.field import DEVICE_HELP, MODEL_HELP, THREADS_HELP, option
+from neuralart.pictures.grain import LARGEST_GRAIN
 
 # Files that `stylize` paints frame by frame.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
@@ -14,7 +15,8 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 # The fields of `StylizeConfig` that `plan` uses.
 PLANNED = (
     "model", "style", "stage", "strength", "mask", "keep", "stroke", "size", "keep_size", "quality",
-    "format", "max_pixels", "precision", "max_memory", "tile", "device", "threads",
+    "format", "max_pixels", "precision", "max_memory", "tile", "engine",
+    "device", "threads",
 )  # fmt: skip
 
 
@@ -70,6 +72,13 @@ class StylizeConfig:
         help="Size of the strokes at the same size of the painting: 0.5 is finer, 2 broader.",
         unit="0.5..2",
         range=(0.5, 2),
+    )
+    grain: float | None = option(
+        None,
+        help="Standard deviation, in levels of 255, of the grain that plain places become strokes "
+        "by: 0 leaves them smooth; by default the model's.",
+        unit="G",
+        range=(0, LARGEST_GRAIN),
     )
     size: int | None = option(
         None,
@@ -129,6 +138,12 @@ class StylizeConfig:
         "--max-memory. The painting is the same.",
         unit="PX",
         range=(0, None),
+    )
+    engine: str | None = option(
+        None,
+        help="What computes: MXNet, PyTorch or ONNX Runtime; by default MXNet, else ONNX Runtime, "
+        "else PyTorch, as installed.",
+        choices=("mxnet", "torch", "onnx"),
     )
     device: str = option("cpu", help=DEVICE_HELP, unit="DEVICE")
     threads: int | None = option(None, help=THREADS_HELP, unit="N", range=(1, 1024))

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from neuralart.chain.kinds import GENERATORS
-from neuralart.chain.specs import Generator
+from neuralart.chain.specs import Generator, with_grain_of
 from neuralart.errors import ConfigError
 from neuralart.loss.layers import CONTENT_LAYER, CONTENT_LAYERS
 from neuralart.options.field import FEATURES_HELP, THREADS_HELP, option
+from neuralart.pictures.grain import DEFAULT_GRAIN, LARGEST_GRAIN
 
 RATE, ROWS_RATE = 3e-3, 1e-2  # of all weights, and of scales and shifts alone
+
+OPTIONS_BEFORE = {"gan_weight": 0.0, "grain": 0.0}
+"""What runs had that were begun before these options were there."""
 
 RANDOM_START = "random"
 """The --start that begins with random weights."""
@@ -121,6 +125,20 @@ class TrainConfig:
     checkerboard_weight: float = option(
         1e5,
         help="Weight of the checkerboard: faint stripes with a period of 2 pixels.",
+        unit="W",
+        range=(0, None),
+    )
+    grain: float = option(
+        DEFAULT_GRAIN,
+        help="Standard deviation, in levels of 255, of a fixed grain that the chain's photos get; "
+        "plain places become strokes by it.",
+        unit="G",
+        range=(0, LARGEST_GRAIN),
+    )
+    gan_weight: float = option(
+        0.0,
+        help="Weight of the GAN loss: a discriminator learns to tell squares of the style image "
+        "from the chain's paintings; 0 is without.",
         unit="W",
         range=(0, None),
     )
@@ -231,7 +249,7 @@ class TrainConfig:
         for name in names:
             if name not in known:
                 raise ConfigError(f"--chain: no generator {name!r}; known are {', '.join(known)}")
-        return [known[name] for name in names]
+        return with_grain_of([known[name] for name in names], self.grain)
 
     def result_options(self) -> dict[str, Any]:
         """The options that decide the result, as plain data; a resumed run must have the same."""

@@ -1,25 +1,33 @@
-"""Paints whole photos: statistics of a small copy first, then tiles that fit in memory."""
+"""Paints whole photos: small ones in one pass, others on measured statistics, in tiles."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from neuralart.chain.model import Model
-from neuralart.chain.receptive_field import measured_size
-from neuralart.chain.reference import ReferencePainter
+from neuralart.chain.reference import ReferencePainter, Task
+from neuralart.chain.specs import prefix
 from neuralart.engine.contract import Devices
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
 from neuralart.machine.memory import address_space_left, free_memory, parse_memory
+from neuralart.painting.folded.folding import residuals
 from neuralart.painting.folded.painter import FoldedPainter
+from neuralart.painting.kept import KeptGraphs
 from neuralart.painting.tiles import (
+    BASE_BYTES,
     BFLOAT16_BYTES,
     FLOAT_BYTES,
     NO_PICTURES,
+    PLANNED_SHARE,
     PictureBytes,
     Tiling,
     best_tiling,
+    fixed_bytes,
+    measured_size,
+    measuring_bytes,
     peak_bytes,
 )
 from neuralart.pictures.editing import resize
@@ -93,8 +101,13 @@ class PhotoPainter:
         with the ``precision``.
         """
         self._specs = model.specs[:stages]
-        self._reference = ReferencePainter(self._specs, model.params, devices)
-        self._mixes = share < 1
+        weights = residuals(self._specs, list(map(prefix, range(stages))), model.params, share)
+        mixed = [
+            dataclasses.replace(spec, residual=a, learn_residual=False)
+            for spec, a in zip(self._specs, weights, strict=True)
+        ]
+        self._graphs = KeptGraphs(mixed if share < 1 else self._specs, model.params, devices)
+        self._folded_bytes = 0.0  # what the folded painter keeps
         self._folded = FoldedPainter(
             self._specs, model.params, devices, share=share, precision=precision
         )
@@ -111,7 +124,7 @@ class PhotoPainter:
         height, width = image.shape[:2]
         scale = min(1.0, (CALIBRATED_PIXELS / (height * width)) ** 0.5)
         small = resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
-        self._folded.calibrate(small, self._reference.measure(to_x(small)))
+        self._folded.calibrate(small, self.measure(small))
 
     def tiling(self, height: int, width: int, pictures: PictureBytes = NO_PICTURES) -> Tiling:
         """The tiling of a photo of this size.
@@ -145,12 +158,22 @@ class PhotoPainter:
         """
         height, width = tiling.height, tiling.width
         is_one_tile = len(tiling.rows) * len(tiling.columns) == 1
-        is_small = self.measured_size(height, width) == (height, width)
-        return is_one_tile and is_small and not self._mixes
+        return is_one_tile and self.measured_size(height, width) == (height, width)
 
     def measured_size(self, height: int, width: int) -> tuple[int, int]:
         """The (height, width) at which the statistics of a photo of this size are measured."""
-        return measured_size(height, width, self._specs)
+        return measured_size(height, width, self._specs, self._limit)
+
+    def _graph(self, task: Task, height: int, width: int) -> ReferencePainter:
+        """The painter that measures, or paints in one pass, a photo of this size."""
+        room = PLANNED_SHARE * (self._limit - BASE_BYTES)
+        if self._folded_bytes + measuring_bytes(height, width, self._specs) > room:
+            self._release_folded()
+        return self._graphs.at(task, height, width, room - self._folded_bytes)
+
+    def _release_folded(self) -> None:
+        self._folded.release()
+        self._folded_bytes = 0.0
 
     def measure(self, photo: Pixels) -> Arrays:
         """Measure the norm statistics of a photo, on a small copy if it is large.
@@ -159,14 +182,13 @@ class PhotoPainter:
         """
         height, width = photo.shape[:2]
         size = self.measured_size(height, width)
-        return self._reference.measure(
-            to_x(photo if size == (height, width) else resize(photo, size))
-        )
+        x = to_x(photo if size == (height, width) else resize(photo, size))
+        return self._graph("measure", *size).measure(x)
 
     def release(self) -> None:
         """Give back the memory that is kept from one photo to the next."""
-        self._reference.release()
-        self._folded.release()
+        self._graphs.release()
+        self._release_folded()
 
     def paint(
         self,
@@ -176,7 +198,8 @@ class PhotoPainter:
     ) -> Pixels:
         """Paint a photo, on its own statistics unless others are given.
 
-        pictures  see `tiling`
+        statistics  must not be changed later: paintings on the same arrays share a bound graph
+        pictures    see `tiling`
 
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same
         Raises ConfigError if it would take more memory than allowed.
@@ -185,8 +208,14 @@ class PhotoPainter:
         tiling = self.tiling(height, width, pictures)
         if statistics is None:
             if self.paints_at_once(tiling):
-                return to_pixels(self._reference.paint_at_once(to_x(photo)), photo.dtype)
+                painter = self._graph("paint at once", height, width)
+                return to_pixels(painter.paint_at_once(to_x(photo)), photo.dtype)
             statistics = self.measure(photo)
         if len(tiling.rows) * len(tiling.columns) > 1:
-            self._reference.release()
+            self._graphs.release()
+        self._folded_bytes = tiling.working_memory - fixed_bytes(
+            height, width, self._specs, self._limit
+        )
+        taken = BASE_BYTES + self._folded_bytes + (pictures.painting if self._limits_all else 0)
+        self._graphs.fit(PLANNED_SHARE * (self._limit - taken))
         return self._folded.paint(photo, statistics, tiling)

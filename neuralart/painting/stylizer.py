@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +10,8 @@ from functools import partial
 
 from neuralart.chain.choice import load_style
 from neuralart.chain.model import Model
-from neuralart.engine.devices import open_device
+from neuralart.chain.specs import with_grain_of
+from neuralart.engine.devices import open_painting_device
 from neuralart.errors import ConfigError, ImageError
 from neuralart.machine.archive import Arrays
 from neuralart.options.paint import StylizeConfig
@@ -47,10 +49,13 @@ class Stylizer:
             )
         self._regions = Regions(config)
         self._model = model or load_style(config.model, config.style)
+        if config.grain is not None:
+            specs = tuple(with_grain_of(self._model.specs, config.grain))
+            self._model = dataclasses.replace(self._model, specs=specs)
         self._stages = self._model.check_stage(config.stage)
         self._last_stage, self._share = position(config.strength, self._stages)
         self._photo_share = 1 - self._share if self._last_stage == 1 else 0.0
-        self._devices = open_device(config.device)
+        self._devices = open_painting_device(config.device, config.engine, config.precision)
         self.errors: tuple[type[Exception], ...] = (MemoryError, *self._devices.errors)
         self.painter = self._make_painter(
             self._last_stage, self._share if self._last_stage > 1 else 1.0
@@ -176,10 +181,10 @@ class Stylizer:
         return painting
 
     def _shares(self, strengths: Weights) -> Iterator[tuple[PhotoPainter, Weights]]:
-        """The painters of the stages that regions end at, and what share each pixel has of each.
+        """Yield the painter of each stage that is visible somewhere, and its share at each pixel.
 
-        Each painting is laid over those before it: between strength (k - 1) / n and k / n, a pixel
-        has a part of stage k over stage k - 1. Stages that would be hidden are left out.
+        Each painting is laid over those before it: a pixel of a strength between (k - 1) / n and
+        k / n mixes stage k with stage k - 1. Stages that would be hidden are left out.
         """
         reached = strengths * self._stages
         highest = self._config.strength * self._stages

@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from neuralart.chain import receptive_field
 from neuralart.chain.receptive_field import (
     framed_size,
-    measured_size,
     painting_frame_px,
     receptive_margins,
     round_up,
@@ -27,10 +27,15 @@ from neuralart.pictures.pixels import Picture
 # Memory of Python, MXNet, OpenCV, a model and oneDNN's kernels, for a picture of any size.
 BASE_BYTES = 300_000_000
 
-# For each pixel of a tile: the graph's input and output in float32 blocks, and the graph's copies.
-COPIES_BYTES = 64
+# For each pixel of a tile: the graph's input and output in float32 blocks, the graph's copies, and
+# the tile with its grain.
+COPIES_BYTES = 80
 
 FLOAT_BYTES, BFLOAT16_BYTES = 4, 2
+
+# Photos with up to this many times `MEASURED_PIXELS` are measured whole, so that one pass measures
+# and paints them. At 512x512 that takes two thirds of the time of measuring a copy and painting.
+WHOLE_SHARE = 1.6
 
 # Samples for each pixel that a decoder holds beside the result: Pillow's own picture has four.
 CODEC_SAMPLES = 4
@@ -61,15 +66,39 @@ def pixel_bytes(specs: Sequence[Generator], number_bytes: int = FLOAT_BYTES) -> 
     return 2 * _widest_layer(specs) * number_bytes + COPIES_BYTES
 
 
-def fixed_bytes(height: int, width: int, specs: Sequence[Generator]) -> float:
+def measuring_bytes(height: int, width: int, specs: Sequence[Generator]) -> float:
+    """Bytes of the graph that measures, or paints in one pass, a picture of this size.
+
+    Nothing is fused in that graph, so one of its pixels takes up to twice the memory of a tile's
+    pixel.
+    """
+    area = framed_size(height, specs) * framed_size(width, specs)
+    return 4 * _widest_layer(specs) * FLOAT_BYTES * area
+
+
+def measured_size(
+    height: int, width: int, specs: Sequence[Generator], max_memory: int | None = None
+) -> tuple[int, int]:
+    """The (height, width) at which `stylize` measures the statistics of a photo.
+
+    It is the photo's own up to `WHOLE_SHARE` times `MEASURED_PIXELS`, if the graph takes at most
+    half of the memory for painting. Otherwise `receptive_field.measured_size` says it.
+    """
+    if height * width <= WHOLE_SHARE * receptive_field.MEASURED_PIXELS:
+        needed = 2 * measuring_bytes(height, width, specs)
+        if max_memory is None or needed <= max_memory - BASE_BYTES:
+            return height, width
+    return receptive_field.measured_size(height, width, specs)
+
+
+def fixed_bytes(
+    height: int, width: int, specs: Sequence[Generator], max_memory: int | None = None
+) -> float:
     """Bytes of working memory that do not depend on the tiles.
 
-    They hold the programs, the model, and the graph that measured the statistics. Nothing is fused
-    in that graph, so one of its pixels takes up to twice the memory of a tile's pixel.
+    They hold the programs, the model, and the graph that measured the statistics.
     """
-    small = measured_size(height, width, specs)
-    area = framed_size(small[0], specs) * framed_size(small[1], specs)
-    return BASE_BYTES + 4 * _widest_layer(specs) * FLOAT_BYTES * area
+    return BASE_BYTES + measuring_bytes(*measured_size(height, width, specs, max_memory), specs)
 
 
 @dataclass(frozen=True)
@@ -235,7 +264,7 @@ def best_tiling(
     )
     smallest = sum(overlap) + multiple
     counts = 1, 1
-    fixed, each = fixed_bytes(height, width, specs), pixel_bytes(specs, number_bytes)
+    fixed, each = fixed_bytes(height, width, specs, max_memory), pixel_bytes(specs, number_bytes)
     if tile and tile < smallest:
         raise ConfigError(
             f"--tile {tile}: this style needs tiles of {smallest} pixels or more; "

@@ -14,8 +14,20 @@ import numpy as np
 from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.pictures.pixels import X
 
-FRAME_PX = 32
-"""The width of the frame at each edge, in painting."""
+FRAME_PX = 24
+"""The width of the frame at each edge, in painting; training draws 0 to `LEARNING_FRAME_PX`.
+
+Measured on `masters`, on the same statistics: within 8 px of the border, a painting is off by 0.6
+levels in the mean from one in a frame as wide as the receptive field. 32 px: 0.1; 16 px: 2.4; 8 px:
+8.7. At 256x256 a frame of 24 px takes 10% less work than one of 32 px.
+"""
+
+FRAME_REACH_PX = 80
+"""The largest margin of a receptive field for which `FRAME_PX` is wide enough."""
+
+WIDE_FRAME_PX = 32
+"""The width for chains that reach further: a `conv` and a `deconv` stage were off by 1.1 levels,
+in a frame of 24 px by 2.0."""
 
 LEARNING_FRAME_PX = 64
 """The width of the frame at two opposite edges together, in training.

@@ -30,7 +30,8 @@ from neuralart.pictures.editing import resize_shorter_edge, two_scales
 from neuralart.pictures.photos.stream import Photos
 from neuralart.pictures.pixels import Image, to_x
 from neuralart.pictures.reading import read_image
-from neuralart.training.run import Checkpoint, RunFolder
+from neuralart.training.gan.discriminator import Discriminator, first_weights
+from neuralart.training.run import Checkpoint, RunFolder, State
 from neuralart.training.schedule import Phase
 from neuralart.training.stages import Chain
 from neuralart.training.workers.cluster import Cluster
@@ -50,6 +51,7 @@ class Setup:
     batch         photos of a step, on all devices and machines
     places        which of them are this worker's
     params        the first weights; scales and shifts have a row for each style that is learned
+    gan_params    the first weights of the discriminator; none without --gan-weight
     added_to      the chain that the style is added to, if it is
     start_sha256  the checksum of the model that they are from, or nothing
     styles        the names of the styles that are learned
@@ -64,6 +66,7 @@ class Setup:
     batch: int
     places: range
     params: Arrays
+    gan_params: Arrays
     added_to: StyledChain | None
     start_sha256: str
     styles: list[str]
@@ -87,7 +90,11 @@ class Setup:
 
     def shapes(self) -> Shapes:
         """The shapes of the parameters by name; those of a checkpoint are the same."""
-        return {name: array.shape for name, array in self.params.items()}
+        return {name: array.shape for name, array in self.first().params.items()}
+
+    def first(self) -> Checkpoint:
+        """What a new run begins with."""
+        return Checkpoint(State(), {**self.params, **self.gan_params}, {})
 
     def chain(self, phase: Phase, checkpoint: Checkpoint) -> Chain:
         """The stages of a phase, where a checkpoint left them."""
@@ -108,6 +115,24 @@ class Setup:
         )
         chain.set_moments(checkpoint.moments, checkpoint.state.step)
         return chain
+
+    def discriminator(self, checkpoint: Checkpoint) -> Discriminator | None:
+        """The discriminator where a checkpoint left it; None without --gan-weight."""
+        if not self.gan_params:
+            return None
+        discriminator = Discriminator(
+            checkpoint.params,
+            self.style_images,
+            self.config.crop,
+            self.devices,
+            self.config.gan_weight,
+            self.config.seed,
+            photos=self._photos_at_once(),
+            batch=self.batch,
+            add_up=self.cluster.sum,
+        )
+        discriminator.set_moments(checkpoint.moments, checkpoint.state.step)
+        return discriminator
 
     def _photos_at_once(self) -> int:
         """Photos of a batch that a device has at once.
@@ -136,7 +161,9 @@ def set_up(config: TrainConfig) -> Setup:
         config = _with_chain(config, added_to.specs)
     specs = config.specs()
     folder = config.run_folder()
-    RunFolder(folder).check_free(resume=config.resume, overwrite=config.overwrite)
+    RunFolder(folder).check_free(
+        resume=config.resume, overwrite=config.overwrite, writes=not config.dry_run
+    )
     devices = open_devices(config.device, config.precision)
     cluster = Cluster(config.kvstore, devices)
     if cluster.leads and not added_to and config.start not in (given.start, RANDOM_START):
@@ -167,8 +194,9 @@ def set_up(config: TrainConfig) -> Setup:
     perceptual.set_styles(pyramids)
     layer_weights = _layer_weights(config, perceptual, photos, quiet=not cluster.leads)
     perceptual.set_styles(pyramids, layer_weights)
+    gan_params = first_weights(len(styles), config.seed) if config.gan_weight else {}
     return Setup(
-        config, specs, devices, cluster, run, batch, places, params, added_to,
+        config, specs, devices, cluster, run, batch, places, params, gan_params, added_to,
         "" if start is None else start.checksum, styles, images, features, photos,
         layer_weights, perceptual,
     )  # fmt: skip
@@ -255,6 +283,11 @@ def _chain_to_add_to(config: TrainConfig, styles: Sequence[str]) -> StyledChain:
             f"--add-to {config.add_to}: has a style called {styles[0]} already; "
             "rename the style image"
         )
+    if not any(map(is_row, chain.params)):
+        raise ConfigError(
+            f"--add-to {config.add_to}: has no norms, in which a style would be kept, as what "
+            "`neuralart import` makes; train a model of its own: leave --add-to out"
+        )
     options = chain.styles[0].card.get("options", {})
     if not options.get("layout_weight"):
         raise ConfigError(
@@ -266,9 +299,10 @@ def _chain_to_add_to(config: TrainConfig, styles: Sequence[str]) -> StyledChain:
 
 def _with_chain(config: TrainConfig, specs: Sequence[Generator]) -> TrainConfig:
     """The options with a chain's own generators, so that cards and records have them."""
-    own = {spec.name: spec for spec in specs}
+    own = {spec.name: dataclasses.replace(spec, grain=0.0) for spec in specs}
     return dataclasses.replace(
         config,
+        grain=specs[0].grain,
         chain=",".join(spec.name for spec in specs),
         generators={**config.generators, **own},
     )

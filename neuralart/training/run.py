@@ -98,18 +98,19 @@ class RunFolder:
         self._checkpoints = path / "checkpoints"
         self.lock_file = path / _LOCK
 
-    def check_free(self, *, resume: bool, overwrite: bool) -> None:
+    def check_free(self, *, resume: bool, overwrite: bool, writes: bool = True) -> None:
         """Raise OutputError if ``path`` is a file, or a folder that must not be written to.
 
         A folder with a run needs ``resume`` or ``overwrite``; one with other files is refused, and
-        so is one that another process writes to.
+        so is one that another process writes to, unless this one ``writes`` nothing.
         """
         try:
             if not self.path.exists():
                 return
             if not self.path.is_dir():
                 raise OutputError(f"--out {self.path}: is a file; name a new folder")
-            check_unlocked(self.lock_file, f"--out {self.path}")
+            if writes:
+                check_unlocked(self.lock_file, f"--out {self.path}")
             self._check_entries(resume=resume, overwrite=overwrite)
         except OSError as error:
             raise OutputError(f"--out {self.path}: {error.strerror or error}") from None

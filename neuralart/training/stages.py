@@ -12,6 +12,7 @@ from neuralart.chain.specs import Generator, prefix
 from neuralart.engine.contract import Batch, Devices, Executor
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.frame import MIDDLE_FRAME, Frame
+from neuralart.pictures.grain import with_grain
 from neuralart.pictures.pixels import X
 
 Couple = Callable[[Batch, Batch | None, Batch | None], Batch]
@@ -53,9 +54,11 @@ class Chain:
 
     A `Batch` has ``photos`` of each device, (photos, 3, edge, edge), each normalised by statistics
     of its own. Inside, a photo stands in a ``frame``, which may be set to another one as large
-    before `forward`. Parameters go in and out as arrays by name (``g0_conv0_weight``); scales and
-    shifts are (styles, C), learn at ``rows_factor`` times the rate, and with ``rows_alone`` alone. With
-    ``share_weights`` all stages are one generator that paints again and again, under ``g0_``.
+    before `forward`, and gets the chain's grain, of which ``place`` is the photos' first pixel.
+    Parameters go in and out as arrays by name (``g0_conv0_weight``); scales and
+    shifts are (styles, C) and learn at ``rows_factor`` times the rate; with ``rows_alone`` nothing
+    else learns. With ``share_weights`` all stages are one generator that paints again and again,
+    under ``g0_``.
 
     A step is one or more times `forward` and `backward`, then `update`; ``batch`` says of how many
     photos, here and on other machines. ``add_up`` may replace every gradient by its sum over
@@ -81,6 +84,8 @@ class Chain:
         frame: Frame = MIDDLE_FRAME,
     ) -> None:
         self.frame = frame
+        self.place = (0, 0)
+        self._grain = specs[0].grain
         self.devices = devices
         self.photos = photos
         self.trained = tuple(trained)
@@ -138,11 +143,17 @@ class Chain:
 
         ``style`` is (photos, styles) on each device: a one for the style of a photo, and zeros.
         """
-        x, xs = self.devices.reflect(x0, self.frame.edges), []
+        x, xs = self.devices.reflect(self._with_grain(x0), self.frame.edges), []
         for stage, styled in zip(self.stages, self._styled, strict=True):
             (x,) = stage.forward(x=x, **({"style": style} if styled else {}))
             xs.append(self.devices.inside(x, self.frame.edges))
         return xs
+
+    def _with_grain(self, x0: Batch) -> Batch:
+        if not self._grain:
+            return x0
+        grain = with_grain(np.zeros(x0[0].shape, np.float32), self._grain, self.place)
+        return _sum(x0, self.devices.put_common(grain))
 
     def framed(self, d_x: Batch) -> Batch:
         """A gradient by an output as `backward` takes it, copied: nothing is asked of the frame."""

@@ -15,7 +15,7 @@ import dataclasses
 import json
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,19 +24,20 @@ import numpy as np
 
 from neuralart.engine.contract import PeersGoneError
 from neuralart.errors import Interrupted, RunError
-from neuralart.loss.objective import Losses
 from neuralart.machine.signals import deferred_signals
 from neuralart.machine.terminal import REPORT_EVERY, Progress
-from neuralart.options.train import TrainConfig
+from neuralart.options.train import OPTIONS_BEFORE, TrainConfig
 from neuralart.pictures.frame import learning_frame
+from neuralart.pictures.grain import grain_place
 from neuralart.training.beginning import Setup, set_up
 from neuralart.training.cost import make_plan
+from neuralart.training.gan.discriminator import Discriminator
 from neuralart.training.pace import Pace, Plan, most_evaluated
 from neuralart.training.result import summary, write_model, write_sheet
-from neuralart.training.run import Checkpoint, State, check_same
+from neuralart.training.run import Checkpoint, check_same
 from neuralart.training.schedule import Phase, drawn_styles, phases_of, scored_stages
 from neuralart.training.stages import Chain
-from neuralart.training.step import take_step
+from neuralart.training.step import Outcome, take_step
 from neuralart.training.workers.team import check_alike, leaders, share_run
 
 MOST_ROLLBACKS = 3
@@ -72,14 +73,14 @@ def _begin(setup: Setup) -> tuple[Plan, Checkpoint]:
     """Make the run's folder, or take up the run that is in it."""
     options, inputs = setup.config.result_options(), setup.inputs()
     check_alike(setup.cluster, options, inputs)
-    checkpoint = Checkpoint(State(), setup.params, {})
+    checkpoint = setup.first()
     record = share_run(setup.cluster, setup.run, setup.config.resume)
     if record is None:
         plan = leaders(setup.cluster, asdict(make_plan(setup)) if setup.cluster.leads else None)
         record = {"options": options, "inputs": inputs, **plan}
         setup.run.create(record)
     else:
-        check_same("options", options, record["options"])
+        check_same("options", options, {**OPTIONS_BEFORE, **record["options"]})
         check_same("inputs", inputs, record["inputs"])
         checkpoint = setup.run.load(setup.shapes()) or checkpoint
     setup.photos.write_skipped(setup.run.skipped)
@@ -151,10 +152,10 @@ class Training:
 
     def _take_steps(self) -> None:
         setup, config, phase = self._setup, self._setup.config, self._phase
-        chain = setup.chain(phase, self._last)
+        chain, discriminator = setup.chain(phase, self._last), setup.discriminator(self._last)
         begin = time.perf_counter() - self._state.seconds
         if self._state.step == 0:
-            self._save(chain)
+            self._save(chain, discriminator)
         photos = setup.photos.stream(self._state.position, setup.places)
         while self._state.step < phase.steps:
             position, mine = next(photos)
@@ -162,15 +163,21 @@ class Training:
             scored = scored_stages(phase, config.seed, self._state.step)
             styles = drawn_styles(len(setup.styles), config.seed, position, setup.places)
             chain.frame = learning_frame(config.seed, position)
+            chain.place = grain_place(config.seed, position)
+            if discriminator:
+                discriminator.begin_step(position, setup.places)
             try:
                 outcome = take_step(
-                    setup.perceptual, chain, mine, styles, scored, setup.cluster, setup.batch
-                )
+                    setup.perceptual, chain, mine, styles, scored, setup.cluster, setup.batch,
+                    discriminator,
+                )  # fmt: skip
                 if not outcome.finite:
                     raise _NotFiniteError
                 chain.update(rate)
+                if discriminator:
+                    discriminator.update(rate)
             except PeersGoneError:
-                self._save(chain)
+                self._save(chain, discriminator)
                 raise self._stopped(phase, "other workers are gone; ") from None
             self._state = dataclasses.replace(
                 self._state,
@@ -179,17 +186,17 @@ class Training:
                 seconds=time.perf_counter() - begin,
             )
             phase = self._keep_pace()
-            self._report(phase, rate, outcome.losses)
+            self._report(phase, rate, outcome)
             ends = self._state.step == phase.steps
             if ends or outcome.interrupted or self._state.step % config.save_every == 0:
-                self._save(chain)
+                self._save(chain, discriminator)
             if outcome.interrupted:
                 raise self._stopped(phase)
             if ends or self._state.step % config.sheet_every == 0:
                 write_sheet(setup, self._state, chain)
 
-    def _report(self, phase: Phase, rate: float, losses: Mapping[int, Losses]) -> None:
-        state, named = self._state, {f"x{k + 1}": loss for k, loss in losses.items()}
+    def _report(self, phase: Phase, rate: float, outcome: Outcome) -> None:
+        state, named = self._state, {f"x{k + 1}": loss for k, loss in outcome.losses.items()}
         totals = {name: loss["total"] for name, loss in named.items()}
         self._progress.step(phase.name, totals, self._setup.batch)
         if state.step % REPORT_EVERY == 0 or state.step == phase.steps:
@@ -203,13 +210,17 @@ class Training:
                     "rate": rate,
                     **left,
                     "losses": named,
+                    **({"gan": outcome.gan} if outcome.gan else {}),
                 }
             )
 
-    def _save(self, chain: Chain) -> None:
+    def _save(self, chain: Chain, discriminator: Discriminator | None) -> None:
         """Write a checkpoint, unless a parameter or a moment is not finite."""
         state = dataclasses.replace(self._state, metrics_bytes=self._progress.metrics_bytes())
         params, moments = chain.params(), chain.moments()
+        if discriminator:
+            params |= discriminator.params()
+            moments |= discriminator.moments()
         if not all(np.isfinite(array).all() for array in (*params.values(), *moments.values())):
             raise _NotFiniteError
         self._state = state

@@ -1,4 +1,4 @@
-"""PhotoPainter: small photos are painted in one pass, others in two."""
+"""PhotoPainter: small photos are painted in one pass, others in two; graphs stay bound."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ import numpy as np
 import pytest
 from helpers import picture, random_model
 
+from neuralart.chain import receptive_field
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.devices import open_device
+from neuralart.painting import kept
+from neuralart.painting.folded.painter import FoldedPainter
+from neuralart.painting.kept import KeptGraphs
 from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.painting.tiles import BASE_BYTES, WHOLE_SHARE, measured_size, measuring_bytes
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 @pytest.mark.parametrize("size", [(8, 40), (64, 64)])
+@pytest.mark.parametrize("share", [1.0, 0.4])
 def test_a_small_photo_is_painted_by_the_pass_that_measures_it(
-    size: tuple[int, int], kind: type, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], kind: type, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    painter = PhotoPainter(random_model([GENERATORS["deconv"]]), open_device("cpu"), 1)
+    model = random_model([GENERATORS["deconv"]] * 2)
+    painter = PhotoPainter(model, open_device("cpu"), 2, share=share)
     photo = picture(0, *size).astype(kind) * (257 if kind is np.uint16 else 1)
     in_two = painter.paint(photo, painter.measure(photo))
     passes = []
@@ -40,6 +47,98 @@ def test_what_takes_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not painter.paints_at_once(painter.tiling(64, 64))
     monkeypatch.undo()
     assert painter.paints_at_once(painter.tiling(61, 83))
-    for more in ({"share": 0.5}, {"tile": 256}):
-        other = PhotoPainter(model, devices, 2, **more)  # type: ignore[arg-type]
-        assert not other.paints_at_once(other.tiling(64, 512))
+    assert painter.paints_at_once(painter.tiling(64, 512))
+    tiled = PhotoPainter(model, devices, 2, tile=256)
+    assert not tiled.paints_at_once(tiled.tiling(64, 512))
+
+
+def test_photos_up_to_a_size_are_measured_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the size of one pass, unless that would take most of the memory."""
+    monkeypatch.setattr(receptive_field, "MEASURED_PIXELS", 100 * 100)
+    specs = [GENERATORS["conv"]]
+    pixels = round(WHOLE_SHARE * 100)
+    assert measured_size(100, pixels, specs) == (100, pixels)
+    assert measured_size(100, pixels + 1, specs) == (80, 128)
+    limit = BASE_BYTES + round(2 * measuring_bytes(100, pixels, specs))
+    assert measured_size(100, pixels, specs, limit + 1) == (100, pixels)
+    assert measured_size(100, pixels, specs, limit - 1) == (80, 126)
+
+
+def count_bindings(monkeypatch: pytest.MonkeyPatch, painter: type, bind: str) -> list[object]:
+    """The list gets an element for each graph that painters of a class bind."""
+    bound, real = [], getattr(painter, bind)
+    monkeypatch.setattr(painter, bind, lambda *words: bound.append(words) or real(*words))
+    return bound
+
+
+SIZES = [(40, 64), (64, 40), (40, 64), (48, 48), (64, 40), (40, 64)]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("whole", [True, False])
+def test_sizes_that_come_again_paint_the_same(
+    most: int, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "MOST_KEPT", most)
+    monkeypatch.setattr(receptive_field, "MEASURED_PIXELS", 64 * 64 if whole else 32 * 32)
+    model, devices = random_model([GENERATORS["conv-fast"]] * 2), open_device("cpu")
+    photos = [picture(number, *size) for number, size in enumerate(SIZES)]
+    alone = [PhotoPainter(model, devices, 2).paint(photo) for photo in photos]
+    bound = count_bindings(monkeypatch, ReferencePainter, "_bind")
+    painter = PhotoPainter(model, devices, 2)
+    for photo, want in zip(photos, alone, strict=True):
+        assert np.array_equal(painter.paint(photo), want)
+    assert len(bound) == most
+
+
+def test_kept_graphs_take_no_more_than_the_memory() -> None:
+    model, devices = random_model([GENERATORS["conv"]]), open_device("cpu")
+    graphs = KeptGraphs(model.specs, model.params, devices)
+    one = measuring_bytes(40, 64, model.specs)
+    wide = graphs.at("measure", 40, 64, 2 * one)
+    tall = graphs.at("measure", 64, 40, 2 * one)
+    assert wide is not tall and graphs.bytes == 2 * one
+    assert graphs.at("measure", 40, 64, 2 * one) is wide
+    assert graphs.at("measure", 40, 60, 2 * one) is tall  # the least recently used
+    graphs.fit(one)
+    assert graphs.bytes == one and graphs.at("measure", 40, 60, 0) is tall
+    graphs.at("measure", 80, 80, one)
+    assert graphs.bytes == measuring_bytes(80, 80, model.specs)
+    graphs.release()
+    assert graphs.bytes == 0
+
+
+def test_a_graph_of_another_photo_is_given_back_for_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a painting in tiles keeps counts, too, when a small photo follows."""
+    monkeypatch.setattr(receptive_field, "MEASURED_PIXELS", 220 * 220)
+    model = random_model([GENERATORS["conv"]])
+    painter = PhotoPainter(model, open_device("cpu"), 1, max_memory="450MB")
+    large, small = picture(0, 400, 1000), picture(1, 270, 280)
+    painter.paint(large, painter.measure(large))
+    released = count_bindings(monkeypatch, FoldedPainter, "release")
+    painter.paint(picture(2, 16, 16))
+    assert not released
+    painter.paint(small)
+    assert len(released) == 1
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_photos_on_the_same_statistics_share_a_graph(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, devices = random_model([GENERATORS["conv-fast"]] * 2), open_device("cpu")
+    if precision not in devices.precisions:
+        pytest.skip("the engine has no int8")
+    first, second = picture(0, 40, 64), picture(1, 40, 64)
+    painters = [PhotoPainter(model, devices, 2, precision=precision) for _ in range(3)]
+    statistics = [painters[0].measure(photo) for photo in (first, second)]
+    want = [painters[1 + i].paint(second, statistics[i]) for i in range(2)]
+    bound = count_bindings(monkeypatch, FoldedPainter, "_bind")
+    painters[0].paint(first, statistics[0])
+    assert np.array_equal(painters[0].paint(second, statistics[0]), want[0])
+    assert len(bound) == 1
+    assert np.array_equal(painters[0].paint(second, statistics[1]), want[1])
+    assert len(bound) == 2
+    assert not np.array_equal(*want)

@@ -17,6 +17,7 @@ from neuralart.chain import receptive_field
 from neuralart.cli import main
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting import plan
+from neuralart.pictures.frame import FRAME_PX
 from neuralart.pictures.writing import write_image
 
 
@@ -111,7 +112,8 @@ def test_time_is_scaled_from_a_piece(run_dir: Path, monkeypatch: pytest.MonkeyPa
     piece, whole = (plan.estimate(size, config) for size in ("64x64", "128x256"))
     assert piece.seconds == 3  # reading, statistics and painting at once, writing
     painting = whole.tiling.multiply_adds / piece.tiling.multiply_adds
-    assert painting == (128 + 64) * (256 + 64) / (64 + 64) ** 2  # with the frame of 32
+    frame = 2 * FRAME_PX
+    assert painting == (128 + frame) * (256 + frame) / (64 + frame) ** 2
     memory = (whole.tiling.working_memory - piece.tiling.working_memory) / 1e6
     assert memory > 0
     assert math.isclose(whole.seconds, 8 + 1 + painting + memory + 8)

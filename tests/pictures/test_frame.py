@@ -12,6 +12,7 @@ from neuralart.pictures.frame import (
     FRAME_PX,
     LEARNING_FRAME_PX,
     MIDDLE_FRAME,
+    WIDE_FRAME_PX,
     Frame,
     learning_frame,
 )
@@ -40,6 +41,12 @@ def test_training_draws_every_frame_of_one_size() -> None:
     assert {frame.top for frame in frames} == set(range(LEARNING_FRAME_PX + 1))
     assert abs(np.corrcoef([(f.top, f.left) for f in frames], rowvar=False)[0, 1]) < 0.1
     assert frames[7] == learning_frame(0, 7) != learning_frame(1, 7)
+
+
+def test_a_chain_that_reaches_far_is_painted_in_a_wider_frame() -> None:
+    near, far = ([GENERATORS[kind]] * 4 for kind in ("conv-fast", "conv"))
+    assert painting_frame(64, 64, near) == Frame.even(FRAME_PX)
+    assert painting_frame(64, 64, far) == Frame.even(WIDE_FRAME_PX)
 
 
 def test_the_painting_frame_makes_edges_multiples_of_the_strides() -> None:

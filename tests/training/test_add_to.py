@@ -42,7 +42,7 @@ def test_only_the_new_rows_are_learned(
     assert style.stat().st_size < 10_000
     with_file = add_style_file(old, style)
     for name in rows:
-        np.testing.assert_allclose(with_file.params[name][-1], new.params[name][-1], rtol=2e-3)
+        np.testing.assert_allclose(with_file.params[name][-1], new.params[name][-1], rtol=2.5e-3)
 
 
 def test_what_cannot_be_added_is_refused(

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import pytest
 from helpers import fails, run_cli
 
+from neuralart.machine.locks import locked
 from neuralart.training import cost
 from neuralart.training.cost import TIMED_STEPS, as_time
 from neuralart.training.pace import plan_for
+from neuralart.training.run import RunFolder
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,14 @@ def test_a_dry_run_where_a_run_is(train_arguments: list[object], run_dir: Path) 
     result = run_cli(*train_arguments, "--out", run_dir, "--dry-run", "--joint-steps", 1)
     assert result.exit_code == 0, result.output
     assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
+
+
+def test_a_dry_run_beside_the_run_itself(train_arguments: list[object], run_dir: Path) -> None:
+    arguments = [*train_arguments, "--out", run_dir, "--steps", 1]
+    with locked(RunFolder(run_dir).lock_file, "a training"):
+        fails(run_cli(*arguments, "--overwrite"), 1, "is being written by another process")
+        result = run_cli(*arguments, "--dry-run")
+    assert result.exit_code == 0, result.output
 
 
 def test_a_dry_run_reports_the_same_mistakes_as_a_run(

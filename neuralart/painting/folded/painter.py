@@ -27,6 +27,7 @@ from neuralart.painting.folded.folding import (
 )
 from neuralart.painting.folded.graph import folded_chain
 from neuralart.painting.tiles import Span, Tiling, best_tiling
+from neuralart.pictures.grain import grain
 from neuralart.pictures.pixels import Pixels, X
 
 # Convolutions with at least this many channels compute in 8 bits even in the first stage, of which
@@ -116,25 +117,29 @@ class FoldedPainter:
         if precision not in devices.precisions:
             raise ConfigError(
                 f"--precision {precision}: {devices.names[0]} paints in "
-                f"{' and '.join(devices.precisions)} here; use one of them. On a CPU, bfloat16 "
-                "needs AVX512_BF16 or AMX, and int8 MXNet"
+                f"{' and '.join(devices.precisions)} here; use one of them. "
+                f"{devices.other_precisions}"
             )
         self._symbol: Any = None
         self._executor: Executor | None = None
         self._shape: Shape = ()
+        # The statistics whose weights the executor has, and the factor for its output.
+        self._bound_to: Arrays | None = None
+        self._power = 1.0
         # The graph's input and output. They are kept, since getting new memory of that size takes
         # as long as filling it.
         self._buffers: tuple[X, X] = np.empty(0, np.float32), np.empty(0, np.float32)
 
     def release(self) -> None:
         """Give back the memory that is kept from one painting to the next."""
-        self._executor, self._shape = None, ()
+        self._executor, self._shape, self._bound_to = None, (), None
         self._buffers = np.empty(0, np.float32), np.empty(0, np.float32)
 
     def calibrate(self, image: Pixels, statistics: Arrays) -> None:
         """Find the 8-bit ranges on a picture. All pictures are then painted with them."""
         (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()
-        pixels = tile_pixels(image, painting_frame_px(self._specs), *tile)
+        frame = painting_frame_px(self._specs)
+        pixels = self._with_grain(tile_pixels(image, frame, *tile), image, frame, *tile)
         kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
         for layer in self._specs[0].layers:
             name = f"{self._prefixes[0]}{layer.name}"
@@ -154,19 +159,22 @@ class FoldedPainter:
     def paint(self, image: Pixels, statistics: Arrays, tiling: Tiling) -> Pixels:
         """Paint a picture, tile by tile.
 
+        statistics  must not be changed later: the next picture on the same arrays is painted by the
+                    graph that is bound, with weights that are in the processor's order already
+
         Shape:  (H, W, 3) RGB, uint8 or uint16 -> the same
         """
-        params, power = self._frozen(statistics)
         height, width = (edge // self._edge for edge in tiling.tile)
         shape = (1, BLOCK_CHANNELS if self._folds else RGB, height, width)
         if self._buffers[0].shape != shape:
             self._buffers = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        executor = self._bind(shape)
-        executor.set_parameters(params)
+        executor = self._bound(shape, statistics)
         painting = np.empty_like(image)
         for rows, columns in tiling.tiles():
-            pixels = tile_pixels(image, tiling.frame, rows, columns)
-            made = self._paint_tile(executor, pixels, power)
+            pixels = self._with_grain(
+                tile_pixels(image, tiling.frame, rows, columns), image, tiling.frame, rows, columns
+            )
+            made = self._paint_tile(executor, pixels, image.dtype, self._power)
             painting[rows.target, columns.target] = made[rows.made, columns.made]
         return painting
 
@@ -175,8 +183,24 @@ class FoldedPainter:
         """Pixels along the edge of a block."""
         return BLOCK if self._folds else 1
 
-    def _paint_tile(self, executor: Executor, pixels: Pixels, power: float) -> Pixels:
-        kind = pixels.dtype
+    def _with_grain(
+        self, pixels: Pixels, image: Pixels, frame: int, rows: Span, columns: Span
+    ) -> npt.NDArray[Any]:
+        """A tile of a picture with the chain's grain, not rounded; `tile_pixels` has cut it out."""
+        strength = self._specs[0].grain
+        if not strength:
+            return pixels
+        places = (
+            _reflected(span.start - frame, span.stop - frame, size)
+            for span, size in zip((rows, columns), image.shape, strict=False)
+        )
+        step = STEPS[image.dtype.type]
+        grained: npt.NDArray[Any] = pixels + grain(strength * step, *places)[..., None]
+        return grained
+
+    def _paint_tile(
+        self, executor: Executor, pixels: npt.NDArray[Any], kind: np.dtype[Any], power: float
+    ) -> Pixels:
         step = STEPS[kind.type]
         blocks, painted = self._buffers
         to_blocks(pixels, step, self._edge, blocks)
@@ -191,12 +215,24 @@ class FoldedPainter:
             return arrays, 1.0
         return fold(self._specs, self._prefixes, self._weights, arrays, NORM_EPSILON)
 
-    def _bind(self, shape: Shape) -> Executor:
-        """Bind the graph for one painting.
+    def _bound(self, shape: Shape, statistics: Arrays) -> Executor:
+        """The executor with the weights of these statistics; the last one if it has them."""
+        if self._executor is None or shape != self._shape or statistics is not self._bound_to:
+            params, self._power = self._frozen(statistics)
+            self._bound_to = None
+            self._bind(shape).set_parameters(params)
+            self._bound_to = statistics
+        assert self._executor is not None
+        return self._executor
 
-        An executor cannot paint again with other weights: it keeps some of its first ones. Binding
-        takes some 20 ms. Taking over the memory of an executor of the same shape saves a fifth of
-        the painting's time at 1920x1080, since the system gives new pages slowly.
+    def _bind(self, shape: Shape) -> Executor:
+        """Bind the graph for one set of statistics.
+
+        An executor cannot paint with other weights: MXNet 1.9.1 reorders those of a fused
+        convolution once, and looks for new ones only where it also folds a norm or quantises
+        (operator ``_sg_mkldnn_conv``). Binding takes some 20 ms. Taking over the memory of an
+        executor of the same shape saves a fifth of the painting's time at 1920x1080, since the
+        system gives new pages slowly.
         """
         if self._symbol is None:
             self._symbol = (
@@ -204,10 +240,8 @@ class FoldedPainter:
                 if self._folds
                 else painting_graph(self._specs)[len(self._specs) - 1]
             )
-        self._executor = self._devices.executor(
-            self._symbol,
-            {"x": shape},
-            reuse=self._executor if shape == self._shape else None,
-        )
+        if shape != self._shape:
+            self._executor = None  # two must not hold memory at once
+        self._executor = self._devices.executor(self._symbol, {"x": shape}, reuse=self._executor)
         self._shape = shape
         return self._executor

@@ -1,0 +1,96 @@
+"""Grain: a faint, fixed noise that is added to a photo before a chain paints it.
+
+A plain sky gives a convolution nothing to vary by, so a chain fills it with a regular hatch. Grain
+gives it something: plain places get strokes. It depends on a pixel's place alone, so that tiles,
+frames of a video and exports agree.
+
+Source:  Ulyanov et al. 2016, "Texture Networks", section 3, for noise that a generator turns into
+         texture. Ours is one fixed picture, as broad as a stroke.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralart.machine.seeds import Purpose, random_numbers
+
+DEFAULT_GRAIN = 6.0
+"""Standard deviation in levels of 255. With 12, small things suffer."""
+
+LARGEST_GRAIN = 64.0
+
+BLUR_PX = 3.0
+"""Standard deviation of the Gaussian that makes grain of white noise: the breadth of a stroke. With
+1.5, strokes are short hairs; with 5, more spots are left."""
+
+PERIODS = (211, 256)
+"""Grain is the sum of two fields that repeat after so many pixels, along both axes. Together they
+repeat after 54,016."""
+
+UNITS = 32
+"""Fields are whole numbers of 1/32 of their standard deviation, so that exports can hold them in
+bytes."""
+
+Places = npt.NDArray[np.intp]
+
+
+@functools.cache
+def fields() -> tuple[npt.NDArray[np.int8], ...]:
+    """The two fields, (period, period) each, in `UNITS` of a standard deviation."""
+    made = []
+    for seed, period in enumerate(PERIODS):
+        # Of all of numpy's random numbers, those of RandomState alone are fixed for good.
+        noise = np.random.RandomState(seed).standard_normal((period, period))
+        frequency = np.fft.fftfreq(period)
+        response = np.exp(-2 * np.square(np.pi * BLUR_PX * frequency))
+        smooth = np.fft.ifft2(np.fft.fft2(noise) * np.outer(response, response)).real
+        scaled = np.rint(smooth / smooth.std() * UNITS).clip(-127, 127)
+        made.append(scaled.astype(np.int8))
+    return tuple(made)
+
+
+def grain(strength: float, rows: Places, columns: Places) -> npt.NDArray[np.float32]:
+    """The grain at the places (row, column) of a picture, in 0..255 units.
+
+    strength  the standard deviation
+
+    Shape:   (H,), (W,) -> (H, W)
+    """
+    total = np.zeros((len(rows), len(columns)), np.float32)
+    for field in _scaled(strength):
+        total += field.take(rows % len(field), 0).take(columns % len(field), 1)
+    return total
+
+
+@functools.lru_cache(maxsize=4)
+def _scaled(strength: float) -> tuple[npt.NDArray[np.float32], ...]:
+    unit = np.float32(strength / UNITS / np.sqrt(len(PERIODS)))
+    return tuple(field * unit for field in fields())
+
+
+def grain_place(seed: int, step: int) -> tuple[int, int]:
+    """Draw where in the grain the photos of a step are."""
+    row, column = random_numbers(seed, Purpose.GRAIN, step).integers(
+        PERIODS[0] * PERIODS[1], size=2
+    )
+    return int(row), int(column)
+
+
+def with_grain(
+    x: npt.NDArray[np.float32], strength: float, place: tuple[int, int] = (0, 0)
+) -> npt.NDArray[np.float32]:
+    """A picture with grain; itself where the strength is 0.
+
+    place  where in its photo the picture's first pixel is, (row, column)
+
+    Shape:   (N, 3, H, W) -> the same
+    """
+    if not strength:
+        return x
+    rows, columns = (
+        np.arange(start, start + n) for start, n in zip(place, x.shape[2:], strict=True)
+    )
+    return x + grain(strength, rows, columns)
