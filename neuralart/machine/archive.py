@@ -43,8 +43,8 @@ MOST_BLOB = 64_000_000  # bytes; a blob is a JPEG or PNG of a style image
 
 # What damaged bytes raise in zipfile and numpy; RuntimeError for an encrypted member.
 DAMAGE = (
-    zipfile.BadZipFile, zlib.error, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError,
-    NotImplementedError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error, ArithmeticError, AttributeError, EOFError, LookupError,
+    MemoryError, NotImplementedError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
 
 
@@ -75,8 +75,9 @@ def write_archive(
 
 
 class ZipOfArrays:
-    """The ``.npy`` files and other members of a zip file, none of which is read before it is asked
-    for. Methods raise one of `DAMAGE` where the file is damaged, or holds more than it says.
+    """The ``.npy`` files and other members of a zip file. Each is read when it is asked for.
+
+    Methods raise one of `DAMAGE` where the file is damaged, or holds more than it says.
 
     shapes  of the arrays by name, from the first bytes of each
     """
@@ -112,7 +113,7 @@ class ZipOfArrays:
         return array.reshape(shape)
 
     def blob(self, name: str, most: int = MOST_BLOB) -> bytes:
-        """Read a member; empty if there is none. Raises ValueError if it has over ``most`` bytes."""
+        """Read a member; empty if there is none. Raises ValueError if over ``most`` bytes."""
         if name not in self._members:
             return b""
         size = self._members[name].file_size

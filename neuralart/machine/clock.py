@@ -10,8 +10,9 @@ _IMPORTED = time.monotonic()
 
 
 def since_start() -> float:
-    """Seconds since this process began, imports included; where the system does not say, since
-    this file was imported.
+    """Seconds since this process began, imports included.
+
+    Where the system does not say, since this file was imported.
 
     Source:  proc(5), field 22 of /proc/self/stat
     """

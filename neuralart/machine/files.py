@@ -165,6 +165,11 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
+def is_in_the_way(place: Path | str) -> OutputError:
+    """The error of a path or address that exists and must not be replaced."""
+    return OutputError(f"{place}: exists; add --overwrite to replace it")
+
+
 def check_place(path: Path, overwrite: bool, *, make_folders: bool = False) -> None:
     """Check before the work that `write_aside` can write to ``path``.
 
@@ -174,7 +179,7 @@ def check_place(path: Path, overwrite: bool, *, make_folders: bool = False) -> N
     if os.path.isdir(path):
         raise OutputError(f"{path}: is a folder; name a file in it")
     if os.path.lexists(path) and not overwrite:
-        raise OutputError(f"{path}: exists; add --overwrite to replace it")
+        raise is_in_the_way(path)
     folder = path.parent
     while make_folders and not os.path.exists(folder):
         folder = folder.parent

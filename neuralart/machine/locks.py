@@ -27,8 +27,8 @@ except ImportError:  # Windows
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file ``path`` in the block, and remove it afterwards.
 
-    Raises OutputError if another process holds it; ``what`` begins the message and says what is
-    being written, as ``--out runs/wave``. Raises OutputError if ``path`` cannot be written.
+    Raises OutputError if another process holds it, or if ``path`` cannot be written. ``what``
+    begins the message and says what is being written, as ``--out runs/wave``.
     """
     file = _acquire(path, what)
     if file is not None:
@@ -37,7 +37,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
         yield
     finally:
         if file is not None:
-            # While it is held: whoever opened the file before finds that it is gone, and tries anew.
+            # Before it is released: whoever waits finds that the file is gone, and tries anew.
             with contextlib.suppress(OSError):
                 path.unlink()
             os.close(file)

@@ -1,4 +1,4 @@
-"""Number formats that the processor multiplies faster than float32, and its matrix unit (AMX)."""
+"""The processor: its cores, number formats that it multiplies fast, and its matrix unit (AMX)."""
 
 from __future__ import annotations
 

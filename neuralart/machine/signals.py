@@ -33,10 +33,15 @@ def number_of(error: KeyboardInterrupt) -> int:
     return getattr(error, "number", int(signal.SIGINT))
 
 
-class _Deferral:
-    """How many signals a block of `deferred_signals` still takes in silence. One for the process."""
+class _State:
+    """What the process does on a signal.
 
-    left = 0
+    deferred  how many signals a block of `deferred_signals` still takes in silence
+    is_asked  whether a signal is how the work is meant to end, see `ended_by_signals`
+    """
+
+    deferred = 0
+    is_asked = False
 
 
 @contextlib.contextmanager
@@ -54,21 +59,33 @@ def deferred_signals() -> Iterator[list[int]]:
 
     for number in STOPPING:
         before[number] = signal.signal(number, note)
-    _Deferral.left = 1
+    _State.deferred = 1
     try:
         yield noted
     finally:
-        _Deferral.left = 0
+        _State.deferred = 0
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def obeyed_signals(last_words: Callable[[], None]) -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
+    """End the block at SIGINT or SIGTERM, as at its last line: a server has no other end."""
+    _State.is_asked = True
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        _State.is_asked = False
+
+
+@contextlib.contextmanager
+def obeyed_signals(last_words: Callable[[bool], None]) -> Iterator[None]:
     """In the block, SIGTERM is raised as `Stop`, and neither it nor Ctrl-C waits for a library.
 
-    Where the process has not ended `_GRACE_SECONDS` after a signal, it ends with exit code
-    128 + the signal's number: what is half-written is deleted, and ``last_words`` are said.
+    Where the process has not ended `_GRACE_SECONDS` after a signal, what is half-written is
+    deleted, and ``last_words`` is called: with True in a block of `ended_by_signals`, where the
+    exit code is 0. Elsewhere it is 128 + the signal's number.
     """
 
     def stop(number: int, frame: Any) -> None:
@@ -87,7 +104,7 @@ def obeyed_signals(last_words: Callable[[], None]) -> Iterator[None]:
         writer.close()
 
 
-def _watch(reader: socket.socket, last_words: Callable[[], None]) -> None:
+def _watch(reader: socket.socket, last_words: Callable[[bool], None]) -> None:
     while True:
         numbers = reader.recv(1)
         if not numbers:
@@ -95,11 +112,12 @@ def _watch(reader: socket.socket, last_words: Callable[[], None]) -> None:
             return
         if numbers[0] not in STOPPING:
             continue
-        if _Deferral.left:
-            _Deferral.left -= 1
+        if _State.deferred:
+            _State.deferred -= 1
             continue
+        is_asked = _State.is_asked  # before the main thread leaves the block
         time.sleep(_GRACE_SECONDS)
         leftovers.remove_all()
         with contextlib.suppress(Exception):
-            last_words()
-        os._exit(128 + numbers[0])
+            last_words(is_asked)
+        os._exit(0 if is_asked else 128 + numbers[0])

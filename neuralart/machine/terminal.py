@@ -132,7 +132,7 @@ def tell(line: str) -> None:
 
 
 def say_path(path: Path | str) -> None:
-    """Write a path or an address to stdout: its bytes to a program, and what `say` makes of it to a terminal."""
+    """Write a path or an address to stdout: to a terminal as `say` does, else its bytes."""
     if sys.stdout.isatty():
         say(str(path))
         return

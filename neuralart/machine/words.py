@@ -35,7 +35,7 @@ def _escape(character: str) -> str:
 
 
 def short(value: Any, most: int = 40) -> str:
-    """A value on one line, in at most so many characters."""
+    """A value on one line, in at most ``most`` characters."""
     try:
         text = str(value)
     except (RecursionError, ValueError):  # nested too deep, or an integer with too many digits

@@ -79,13 +79,23 @@ def check_target(
         if sys.stdout.isatty():
             raise OutputError("-: standard output is a terminal; send it to a file or a program")
         return
-    if job.clash:
-        raise OutputError(
-            f"{job.source}: would be painted to {job.target} as {job.clash} is; use another folder"
-        )
+    check_clash(job.source, job.target, job.clash)
     check_writable(job.target, config.overwrite, make_folders=make_folders)
     if file_ids([job.target]) & photo_ids:
-        raise OutputError(f"{job.target}: is the photo itself; name another file or folder")
+        raise is_the_photo(job.target)
+
+
+def check_clash(source: Path | str, target: Path | str, clash: Path | str | None) -> None:
+    """Raise OutputError if there is a ``clash``: another photo that is painted to the target."""
+    if clash:
+        raise OutputError(
+            f"{source}: would be painted to {target} as {clash} is; use another folder"
+        )
+
+
+def is_the_photo(target: Path | str) -> OutputError:
+    """The error of a painting that would replace a photo of the batch."""
+    return OutputError(f"{target}: is the photo itself; name another file or folder")
 
 
 @dataclass

@@ -2,11 +2,13 @@
 
 # Suffix: Pillow's name of the format.
 WRITABLE = {
-    ".avif": "AVIF", ".bmp": "BMP", ".heif": "HEIF", ".heic": "HEIF", ".jpe": "JPEG", ".jpeg": "JPEG", ".jpg": "JPEG", ".jp2": "JPEG2000",
-    ".png": "PNG", ".ppm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
+    ".avif": "AVIF", ".bmp": "BMP", ".heif": "HEIF", ".heic": "HEIF", ".jpe": "JPEG",
+    ".jpeg": "JPEG", ".jpg": "JPEG", ".jp2": "JPEG2000", ".png": "PNG", ".ppm": "PPM",
+    ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
 }  # fmt: skip
 
-LOSSY = frozenset(["AVIF", "HEIF", "JPEG", "WEBP"])  # of these formats
+LOSSY = frozenset(["AVIF", "HEIF", "JPEG", "WEBP"])
+"""Those that are written with a quality of 1..100."""
 
 READABLE = frozenset([*WRITABLE, ".dib", ".gif", ".mpo", ".pbm", ".pgm", ".pnm", ".ras", ".tga"])
 

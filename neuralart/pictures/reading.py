@@ -205,22 +205,19 @@ def _exif_of_png(file: BinaryIO, info: dict[Any, Any]) -> bytes:
 
 
 def _open(source: Path | bytes, name: str) -> BinaryIO:
+    """Open a file, or keep the bytes of a pipe. Raises ImageError."""
     if isinstance(source, bytes):
-        data: bytes | None = source
+        data = source
     else:
         try:
             status = source.stat()
             if stat.S_ISDIR(status.st_mode):
                 raise ImageError(f"{name}: is a folder; name a picture in it")
-            data = None
-            if not stat.S_ISREG(status.st_mode):
-                if not stat.S_ISFIFO(status.st_mode):
-                    raise ImageError(f"{name}: is a device, not a picture; name a file")
-                data = source.read_bytes()
-            elif not status.st_size:
-                data = b""
-            if data is None:
+            if stat.S_ISREG(status.st_mode) and status.st_size:
                 return source.open("rb")
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode)):
+                raise ImageError(f"{name}: is a device, not a picture; name a file")
+            data = source.read_bytes() if stat.S_ISFIFO(status.st_mode) else b""
         except OSError as error:
             hint = "; check its name" if isinstance(error, FileNotFoundError) else ""
             reason = error.strerror or error

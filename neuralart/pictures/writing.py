@@ -49,14 +49,19 @@ def check_writable(path: Path, overwrite: bool, *, make_folders: bool = False) -
 
     Raises OutputError for a suffix of no known format, and as `check_place` does.
     """
-    if path.suffix.lower() not in WRITABLE:
-        known = " ".join(sorted(WRITABLE))
-        raise OutputError(
-            f"{path}: no picture format of that suffix; use one of {known}, "
-            "or a folder's name with / after it"
-        )
+    check_format(path)
     prepare_format(path)
     check_place(path, overwrite, make_folders=make_folders)
+
+
+def check_format(place: Path | str) -> None:
+    """Raise OutputError if a path or an address has a suffix of no known format."""
+    if Path(place).suffix.lower() not in WRITABLE:
+        known = " ".join(sorted(WRITABLE))
+        raise OutputError(
+            f"{place}: no picture format of that suffix; use one of {known}, "
+            "or a folder's name with / after it"
+        )
 
 
 def prepare_format(path: Path) -> None:
@@ -84,9 +89,9 @@ def write_picture(
 ) -> None:
     """Write a picture in the format of the suffix; the file appears when it is whole.
 
-    PNG and TIFF keep 16 bits. PNG, TIFF, WebP and JPEG 2000 keep alpha; other formats put the
-    picture on white. Raises OutputError if it cannot be encoded or written, or if the file exists
-    and not ``overwrite``, and leaves nothing behind.
+    PNG and TIFF keep 16 bits. AVIF, HEIC, JPEG 2000, PNG, TIFF and WebP keep alpha; other formats
+    put the picture on white. Raises OutputError if it cannot be encoded or written, or if the file
+    exists and not ``overwrite``, and leaves nothing behind.
     """
     with written_aside(path, overwrite=overwrite) as file:
         encode_picture(file, picture, path.suffix, quality)
@@ -97,7 +102,7 @@ def encode_picture(
 ) -> None:
     """Encode a picture in the suffix's format into ``file``.
 
-    ``quality`` is that of JPEG and WebP, 1..100. A format without profiles gets the colours in
+    ``quality`` is that of lossy formats, 1..100. A format without profiles gets the colours in
     sRGB. Raises OutputError, or OSError from ``file``.
     """
     name = WRITABLE[suffix.lower()]
@@ -188,7 +193,7 @@ def _encode_tiff(pixels: Image, icc: bytes | None, exif: bytes) -> io.BytesIO:
 
 
 def encode_image(image: Image, suffix: str, quality: int = DEFAULT_QUALITY) -> bytes:
-    """Encode an image in the suffix's format; ``quality`` is that of JPEG and WebP, 1..100."""
+    """Encode an image in the suffix's format; ``quality`` is that of lossy ones, 1..100."""
     buffer = io.BytesIO()
     encode_picture(buffer, Picture(image), suffix, quality)
     return buffer.getvalue()

@@ -26,8 +26,8 @@ class BrowserPage:
         self._lock = threading.Lock()
 
     @property
-    def is_there(self) -> bool:
-        """Whether it can be written: it needs the built page, and packages."""
+    def can_be_written(self) -> bool:
+        """Whether the built page and the packages that it needs are installed."""
         target = TARGETS[_FORMAT]
         if any(importlib.util.find_spec(package) is None for package in target.packages):
             return False
@@ -39,7 +39,7 @@ class BrowserPage:
 
     def file(self, name: str) -> Path | None:
         """The file of a path in the page, as ``assets/x.js``; None if it has no such file."""
-        if not self.is_there:
+        if not self.can_be_written:
             return None
         with self._lock:
             if self._files is None:

@@ -65,7 +65,9 @@ class Guard:
             return True
         if self._is_loopback:
             return False
-        # An address is no name that could lead here by another's will.
-        with contextlib.suppress(ValueError):
-            return ipaddress.ip_address(name) is not None
-        return False
+        # An address, unlike a name, cannot be made to lead here by its owner.
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neuralart.machine.leftovers import half_written
+from neuralart.machine.signals import ended_by_signals
 from neuralart.options.serve import ServeConfig
 from neuralart.serving.browser_page import BrowserPage
 from neuralart.serving.catalogue import Catalogue
@@ -64,15 +65,17 @@ def _serve(
         address = server.address(config.host) + ("run/" if run is not None else "")
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         try:
-            show(address)
-            if not is_loopback(config.host):
-                note(
-                    f"warning: everybody who reaches {config.host} can paint here and see what "
-                    "is served; nothing is encrypted"
-                )
-            note("note: Ctrl-C ends it")
-            if config.open and not webbrowser.open(address):
-                note("note: no browser was found; open the address in one")
-            workbench.run()
+            with ended_by_signals():
+                show(address)
+                if not is_loopback(config.host):
+                    note(
+                        f"warning: everybody who reaches {config.host} can paint here and see "
+                        "what is served; nothing is encrypted"
+                    )
+                note("note: Ctrl-C ends it")
+                if config.open and not webbrowser.open(address):
+                    note("note: no browser was found; open the address in one")
+                workbench.run()
+            note("stopped")
         finally:
             server.shutdown()

@@ -22,7 +22,7 @@ from neuralart.machine.terminal import say
 from neuralart.machine.words import one_line, short
 from neuralart.serving.guard import Guard, Refusal
 
-SECONDS = 30  # that a client may be silent
+SILENT_SECONDS = 30  # of a client, before its connection is closed
 
 MOST_CONNECTIONS = 64
 
@@ -131,12 +131,12 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
-    timeout = SECONDS
+    timeout = SILENT_SECONDS
     server_version, sys_version = "neuralart", ""
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        self._left = 0
+        self._unread = 0
         try:
             try:
                 self.server.guard.check(self.headers)
@@ -185,21 +185,22 @@ class Handler(BaseHTTPRequestHandler):
         ):
             self.close_connection = True
             raise Refusal(HTTPStatus.BAD_REQUEST, "the length of the request cannot be read")
-        self._left = int(lengths[0][:18]) if lengths else 0
+        self._unread = int(lengths[0][:18]) if lengths else 0
 
     def body(self, most: int) -> bytes:
         """Read the request's body. Raises Refusal: 413 if it is over ``most`` bytes, 400 if cut."""
-        if self._left > most:
+        if self._unread > most:
             raise Refusal(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the upload has {self._left / 1e6:,.1f} MB, over the limit of {most / 1e6:.0f} MB",
+                f"the upload has {self._unread / 1e6:,.1f} MB, "
+                f"over the limit of {most / 1e6:.0f} MB",
             )
-        data = self.rfile.read(self._left)
-        if len(data) < self._left:
+        data = self.rfile.read(self._unread)
+        if len(data) < self._unread:
             self.close_connection = True
-            self._left = 0
+            self._unread = 0
             raise Refusal(HTTPStatus.BAD_REQUEST, "the upload was cut short")
-        self._left = 0
+        self._unread = 0
         return data
 
     def handle_expect_100(self) -> bool:
@@ -219,7 +220,7 @@ class Handler(BaseHTTPRequestHandler):
             return False
 
     def _send(self, status: HTTPStatus, answer: Answer) -> None:
-        if self._left:  # a body that nobody read
+        if self._unread:  # a body that nobody read
             self.close_connection = True
         self.send_response(status)
         headers = {
@@ -239,7 +240,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
-        if self._left:
+        if self._unread:
             self._linger()
 
     def _linger(self) -> None:
@@ -247,7 +248,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         with contextlib.suppress(OSError):
             self.connection.settimeout(2)
-            left = min(self._left, LINGER_BYTES)
+            left = min(self._unread, LINGER_BYTES)
             while left > 0 and (data := self.rfile.read(min(left, 1 << 16))):
                 left -= len(data)
 
@@ -262,7 +263,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the library refuses: a request that is no HTTP, or of another method."""
-        self._left = 0
+        self._unread = 0
         self.close_connection = True
         if code == HTTPStatus.NOT_IMPLEMENTED:
             code, message = HTTPStatus.METHOD_NOT_ALLOWED, f"only {METHODS} are answered"

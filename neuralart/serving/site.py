@@ -108,7 +108,7 @@ class Site:
             "models": self._catalogue.facts(),
             "most_bytes": MOST_BYTES,
             "most_pixels": MOST_PIXELS,
-            "page": self._page.is_there,
+            "page": self._page.can_be_written,
             "run": self._run is not None,
         }
 

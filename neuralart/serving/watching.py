@@ -1,4 +1,4 @@
-"""Where a training stands, of the files in its run's folder. Nothing is written there."""
+"""Reads from the files of a run how far its training is. Writes nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class WatchedRun:
                 f"--run {path}: no run there (no config.json); name the folder of `train --out`"
             )
         self._name = path.resolve().name
-        self._read: tuple[tuple[int, int], list[Entry]] = (0, 0), []
+        # Of metrics.jsonl: bytes and time of change (ns) when it was read last, and its entries.
+        self._read_version: tuple[int, int] = (0, 0)
+        self._read_entries: list[Entry] = []
 
     def state(self) -> dict[str, Any]:
         """What the page shows, as plain data; text in it is not yet escaped.
@@ -70,7 +72,7 @@ class WatchedRun:
             "seconds": last.seconds if last else 0.0,
             "left": self._left(steps, entries) if running else None,
             "style_image": _version(self._run.style),
-            "curves": "-".join(map(str, self._read[0])),
+            "curves": "-".join(map(str, self._read_version)),
             "sheets": [{"name": name, "label": sheet_label(name, phases)} for name in sheets],
             "evaluation": _version(self._run.evaluation),
         }
@@ -107,19 +109,20 @@ class WatchedRun:
         except OSError:
             return []
         version = status.st_size, status.st_mtime_ns
-        if version != self._read[0]:
-            self._read = version, read_entries(self._run.metrics)
-        return self._read[1]
+        if version != self._read_version:
+            self._read_version = version
+            self._read_entries = read_entries(self._run.metrics)
+        return self._read_entries
 
     def _left(self, steps: Mapping[str, int], entries: Sequence[Entry]) -> float | None:
-        """Seconds that the training still takes, if the steps go on as fast as the last ones.
+        """Seconds that the training still takes; None where nobody knows.
 
-        With --minutes, the clock says it.
+        With --minutes the run says it. Else the steps are taken to go on as fast as the last ones.
         """
         if not entries or entries[-1].phase not in steps:
             return None
         last = entries[-1]
-        since = max(0.0, time.time() - (self._read[0][1] / 1e9))
+        since = max(0.0, time.time() - self._read_version[1] / 1e9)
         if last.left is not None:
             return max(0.0, last.left - since)
         same = [entry for entry in entries[-11:] if entry.phase == last.phase]

@@ -80,6 +80,13 @@ def test_a_large_picture_in_tiles_is_the_same(model: Path, tmp_path: Path) -> No
     assert abs(whole - tiles).max() <= 1
 
 
+def test_no_style_can_be_added_to_it(
+    model: Path, train_arguments: list[object], tmp_path: Path
+) -> None:
+    out = ["--add-to", model, "--out", tmp_path / "run"]
+    fails(run_cli(*train_arguments, *out), 2, "has no norms", "leave --add-to out")
+
+
 def test_info_says_where_it_comes_from(model: Path) -> None:
     result = run_cli("info", model)
     assert result.exit_code == 0, result.output

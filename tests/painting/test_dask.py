@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import fails, files_below, needs_mxnet, picture, run_cli
 
@@ -192,6 +193,32 @@ def test_from_an_address_to_the_disk_and_back(run_dir: Path, many: Path, tmp_pat
     )
     assert result.exit_code == 0, result.output
     assert files_below(tmp_path / "more") == ["a.webp", "b.webp"]
+
+
+def test_a_mask_that_all_workers_must_see(
+    run_dir: Path, many: Path, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neuralart.painting.cluster import crew
+
+    (tmp_path / "black").mkdir()
+    write_image(tmp_path / "black" / "mask.png", np.zeros((300, 400, 3), np.uint8))
+    monkeypatch.chdir(tmp_path / "black")  # the workers' folder is another
+    note = f"note: each worker reads --mask {tmp_path / 'black' / 'mask.png'}: all must see it"
+    for name, is_here in (("a.png", True), ("b.png", False)):
+        monkeypatch.setattr(crew, "is_here", lambda cluster, is_here=is_here: is_here)
+        words = ("--model", run_dir, "--mask", "mask.png", "--cluster", cluster.address)
+        result = run_cli("stylize", many / "00.png", tmp_path / name, *words)
+        assert result.exit_code == 0, result.output
+        assert (note in result.stderr) is not is_here
+        np.testing.assert_array_equal(read_image(tmp_path / name), read_image(many / "00.png"))
+
+
+def test_which_workers_are_here() -> None:
+    from neuralart.painting.cluster.crew import is_here
+
+    here = ("local:4", "tcp://127.0.0.1:8786", "tls://localhost:8786", "tcp://[::1]:8786")
+    assert all(map(is_here, here))
+    assert not any(map(is_here, ("tcp://10.0.0.1:8786", "tcp://localhost.example.com:8786")))
 
 
 def test_what_cannot_be_read_or_written(run_dir: Path, many: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from neuralart.errors import ConfigError, EngineError, NeuralArtError
 from neuralart.machine.crash import reason as reason_of
 from neuralart.machine.installation import install_command
 from neuralart.machine.memory import free_memory
+from neuralart.machine.processor import available_cores
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.cluster import addresses
 from neuralart.painting.cluster.jobs import RemoteJob
@@ -57,6 +58,15 @@ _BATCHES: dict[str, Batch] = {}
 """In a worker: the batches that it paints photos of, by their tokens."""
 
 Painted = tuple[RemoteJob, Outcome]
+
+_LOCAL = re.compile(r"local:(\d{1,4})")
+
+_LOOPBACK = re.compile(r"[a-z]+://(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?/?")
+
+
+def is_here(cluster: str) -> bool:
+    """Whether ``--cluster`` names workers of this machine alone: only they reach its loopback."""
+    return bool(_LOCAL.fullmatch(cluster) or _LOOPBACK.fullmatch(cluster))
 
 
 class _Load(distributed.WorkerPlugin):  # type: ignore[misc]
@@ -119,7 +129,7 @@ class Crew:
 
     def _start(self, config: StylizeConfig) -> int | None:
         """Start or reach the cluster. Returns the threads of each worker; None if it decides."""
-        local = re.fullmatch(r"local:(\d{1,4})", self._name)
+        local = _LOCAL.fullmatch(self._name)
         self._is_local = local is not None
         self._count = int(local[1]) if local else 0
         if local and not 1 <= self._count <= MOST_LOCAL:
@@ -142,8 +152,7 @@ class Crew:
             self._client.wait_for_workers(1, timeout=WAITS_FOR_WORKERS)
         except Exception as error:  # noqa: BLE001
             raise EngineError(self._unreached(error)) from None
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return config.threads or (max(1, (cores or 1) // self._count) if local else None)
+        return config.threads or (max(1, available_cores() // self._count) if local else None)
 
     def _unreached(self, error: Exception) -> str:
         if self._is_local:

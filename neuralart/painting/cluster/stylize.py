@@ -7,20 +7,21 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from neuralart.chain.choice import load_style
-from neuralart.errors import BatchError, Interrupted, NeuralArtError, OutputError
+from neuralart.errors import BatchError, Interrupted, NeuralArtError
+from neuralart.machine.files import is_in_the_way
 from neuralart.machine.signals import deferred_signals
 from neuralart.machine.terminal import PictureBar
 from neuralart.options.paint import StylizeConfig
-from neuralart.painting.batch import Report, check_target
+from neuralart.painting.batch import Report, check_clash, check_target, is_the_photo
 from neuralart.painting.cluster.addresses import exists, files_below, is_address
 from neuralart.painting.cluster.jobs import RemoteJob, RemoteJobs, find_remote_jobs
 from neuralart.painting.cluster.worker import Batch, Outcome
 from neuralart.painting.jobs import Job, file_ids, parse_shard, shard
-from neuralart.pictures.formats import WRITABLE
+from neuralart.pictures.writing import check_format
 
 
 class Painters(Protocol):
@@ -74,12 +75,18 @@ def stylize_remote(
     model.check_stage(config.stage)
     with contextlib.ExitStack() as stack:
         painters: Painters
-        if config.cluster is None:
+        cluster = config.cluster
+        if cluster is None:
             painters = _Here(Batch(config, model))
         else:
-            from neuralart.painting.cluster.crew import Crew
+            from neuralart.painting.cluster.crew import Crew, is_here
 
-            painters = Crew(config.cluster, config, model)
+            if config.mask is not None:
+                # Workers have working folders of their own.
+                config = dataclasses.replace(config, mask=Path(os.path.abspath(config.mask)))
+                if not is_here(cluster):
+                    note(f"note: each worker reads --mask {config.mask}: all must see it there")
+            painters = Crew(cluster, config, model)
         stack.callback(painters.close)
         interrupts = stack.enter_context(deferred_signals()) if found.many else []
         report = run.paint(painters, shard(found.jobs, part), interrupts)
@@ -166,20 +173,12 @@ class _Run:
             task = Job(Path(job.source_name), Path(job.target_name), clash)
             check_target(task, config, self._photo_ids, make_folders=make_folders)
             return
-        if job.clash:
-            raise OutputError(
-                f"{job.source_name}: would be painted to {job.target} as {job.clash} is; "
-                "use another folder"
-            )
-        if PurePosixPath(job.target).suffix.lower() not in WRITABLE:
-            raise OutputError(
-                f"{job.target}: no picture format of that suffix; use one of "
-                f"{' '.join(sorted(WRITABLE))}, or a folder's name with / after it"
-            )
+        check_clash(job.source_name, job.target, job.clash)
+        check_format(job.target)
         if job.target in self._photos:
-            raise OutputError(f"{job.target}: is the photo itself; name another file or folder")
+            raise is_the_photo(job.target)
         if not config.overwrite and self._is_there(job.target):
-            raise OutputError(f"{job.target}: exists; add --overwrite to replace it")
+            raise is_in_the_way(job.target)
 
     def _is_there(self, place: str) -> bool:
         if not is_address(place):
