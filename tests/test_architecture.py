@@ -34,6 +34,7 @@ ORDER = [
 # A library, and the files that may import it.
 HOMES = {
     "mxnet": {"engine.door"},
+    "ml_dtypes": {"engine.door"},
     "torch": {f"engine.pytorch.{n}" for n in ("collective", "devices", "executor", "operators")},
     "cv2": {"pictures.editing", "pictures.faces", "pictures.matching"},
     "PIL": {
@@ -55,8 +56,14 @@ HOMES = {
     "fsspec": {"painting.cluster.addresses"},
     "tqdm": {"machine.terminal"},
     "scipy": {"measuring.descent"},
-    "onnx": {"exporting.to_onnx.graph", "exporting.to_onnx.operators"},
-    "onnxruntime": {"exporting.to_onnx.runtime"},
+    "onnx": {
+        "engine.onnx_runtime.executor",
+        "engine.onnx_runtime.graph",
+        "engine.onnx_runtime.operators",
+        "exporting.to_onnx.graph",
+        "exporting.to_onnx.norms",
+    },
+    "onnxruntime": {"engine.onnx_runtime.sessions", "exporting.to_onnx.runtime"},
     "h5py": {"loss.features.formats"},
     "pooch": {"loss.features.fetch"},
     "requests": {"loss.features.fetch"},
@@ -85,6 +92,7 @@ WITHOUT_MXNET = [
     "engine.devices",
     "engine.doctor",
     "engine.nodes",
+    "engine.onnx_runtime.devices",
     "engine.symbols",
     "exporting.export",
     "exporting.to_onnx.graph",

@@ -2,7 +2,8 @@
 
 A graph is declared by `neuralart.engine.symbols`. An engine is a class of `Devices` and a class of
 `Executor`: `neuralart.engine.module` has the ones of MXNet, `neuralart.engine.pytorch` those of
-PyTorch. What stands above imports this file, and opens devices by `neuralart.engine.devices`.
+PyTorch, and `neuralart.engine.onnx_runtime` those of ONNX Runtime, which compute no gradients. What
+stands above imports this file, and opens devices by `neuralart.engine.devices`.
 
 **Arrays.** An `Array` belongs to an engine and stays on its device. It has ``shape``, takes ``+``,
 ``-``, ``*`` and ``/`` with arrays of its device and with numbers, ``+=`` in place, and slices. A
@@ -117,7 +118,7 @@ class Executor(ABC):
 
     @abstractmethod
     def set_moments(self, arrays: Arrays, steps: int) -> None:
-        """Go on from moments that were taken after so many steps; other names are ignored."""
+        """Go on from the moments after ``steps`` steps; other names are ignored."""
 
 
 class PeersGoneError(Exception):
@@ -159,6 +160,11 @@ class Devices(ABC):
     precisions: tuple[str, ...]
     """What they paint in: ``float32``, and maybe ``bfloat16`` and ``int8``."""
 
+    @property
+    def other_precisions(self) -> str:
+        """What precisions that are missing need: the end of an error message."""
+        return "On a CPU, bfloat16 needs AVX512_BF16 or AMX, and int8 MXNet"
+
     errors: tuple[type[Exception], ...]
     """What the engine raises when it cannot go on, mostly for lack of memory."""
 
@@ -188,10 +194,6 @@ class Devices(ABC):
         accumulate  add the gradients of parameters up over several `Executor.backward`
         reuse       an executor of the same graph and shapes whose memory is taken over
         """
-
-    @abstractmethod
-    def evaluate(self, symbol: Any, arrays: Arrays) -> list[Numbers]:
-        """The outputs of a graph, all of whose arguments are given, on the first device."""
 
     @abstractmethod
     def output_shapes(self, symbol: Any, shapes: Mapping[str, Shape]) -> list[Shape]:

@@ -14,6 +14,7 @@ from typing import Any
 from neuralart import __version__
 from neuralart.engine import cuda
 from neuralart.engine.devices import mxnet_has_wheels, no_engine
+from neuralart.engine.onnx_runtime import limits
 from neuralart.errors import EngineError
 from neuralart.machine.installation import install_command
 from neuralart.machine.processor import available_cores, faster_precisions, may_use_amx
@@ -37,6 +38,14 @@ class Torch:
 
 
 @dataclass(frozen=True)
+class Onnx:
+    """What ONNX Runtime says: its version, and why it does not import; one of them is empty."""
+
+    version: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Facts:
     """What was found.
 
@@ -48,6 +57,7 @@ class Facts:
     mxnet       MXNet's version; empty if it does not load
     gpus        number of GPUs that MXNet sees
     torch       what PyTorch says; None if it is not installed
+    onnx        what ONNX Runtime says; None if it is not installed
     """
 
     flavours: Sequence[str]
@@ -58,6 +68,7 @@ class Facts:
     mxnet: str = ""
     gpus: int = 0
     torch: Torch | None = None
+    onnx: Onnx | None = None
 
     @property
     def for_gpus(self) -> bool:
@@ -79,7 +90,9 @@ def find_facts() -> Facts:
         engine = str(error)
     missing = [name for name in SYSTEM_LIBRARIES if not _loads(name)]
     driver = cuda.find_driver()
-    return Facts(flavours, missing, libraries, driver, engine, version, gpus, _find_torch())
+    return Facts(
+        flavours, missing, libraries, driver, engine, version, gpus, _find_torch(), _find_onnx()
+    )
 
 
 def _find_torch() -> Torch | None:
@@ -90,6 +103,17 @@ def _find_torch() -> Torch | None:
     except (ImportError, OSError) as error:
         return Torch(problem=str(error).splitlines()[0])
     return Torch(version(), list_devices())
+
+
+def _find_onnx() -> Onnx | None:
+    if not limits.is_installed():
+        return None
+    try:
+        from neuralart.engine.onnx_runtime.executor import OnnxExecutor  # noqa: F401  # and onnx
+        from neuralart.engine.onnx_runtime.sessions import version
+    except (ImportError, OSError) as error:
+        return Onnx(problem=str(error).splitlines()[0])
+    return Onnx(version())
 
 
 def _loads(soname: str) -> bool:
@@ -109,6 +133,7 @@ def describe(facts: Facts) -> Iterator[tuple[str, str]]:
     found = f"{facts.mxnet or 'does not load'} (package {flavours})"
     yield "MXNet", found if flavours else "none"
     yield "PyTorch", "none" if facts.torch is None else facts.torch.version or "does not load"
+    yield "ONNX Runtime", "none" if facts.onnx is None else facts.onnx.version or "does not load"
     cores = available_cores()
     yield "threads", f"{os.environ.get('OMP_NUM_THREADS', cores)} compute; {cores} cores are ours"
     yield "precisions", ", ".join(["float32", *faster_precisions()])
@@ -123,6 +148,8 @@ def describe(facts: Facts) -> Iterator[tuple[str, str]]:
     if facts.torch and facts.torch.version:
         names = [f"{name} ({card})" if card else name for name, card in facts.torch.devices]
         yield "devices of PyTorch", ", ".join(names)
+    if facts.onnx and facts.onnx.version:
+        yield "devices of ONNX Runtime", "onnx:cpu, to paint on"
 
 
 def _describe_driver(driver: cuda.Driver | None) -> Iterator[tuple[str, str]]:
@@ -150,8 +177,10 @@ def problems(facts: Facts) -> list[str]:
     """
     if facts.torch and facts.torch.problem:
         return [f"PyTorch does not import: {facts.torch.problem}"]
+    if facts.onnx and facts.onnx.problem:
+        return [f"ONNX Runtime does not import: {facts.onnx.problem}"]
     if not facts.flavours:
-        return [] if facts.torch else [no_engine()]
+        return [] if facts.torch or facts.onnx else [no_engine()]
     found = []
     if len(facts.flavours) > 1:
         found.append(
@@ -199,8 +228,8 @@ def _gpu_problems(facts: Facts) -> list[str]:
     newest = max(cuda.CODE_FOR)
     found = [
         f"card {index} ({card.name}, compute capability {card.capability[0]}.{card.capability[1]}) "
-        f"cannot be used by MXNet: 1.9.1 has code for {cuda.CODE_FOR[0][0]}.x to {newest[0]}.x and no "
-        f"newer; {_instead(facts, index)}"
+        f"cannot be used by MXNet: 1.9.1 has code for {cuda.CODE_FOR[0][0]}.x to {newest[0]}.x and "
+        f"no newer; {_instead(facts, index)}"
         for index, card in enumerate(driver.cards)
         if not card.can_run
     ]
@@ -214,11 +243,14 @@ def notes(facts: Facts) -> list[str]:
     cards = facts.driver.cards if facts.driver else ()
     sees = facts.torch and any(name.startswith("cuda") for name, _ in facts.torch.devices)
     found = []
+    more = f": {install_command('cpu')}" if mxnet_has_wheels() else ""
     if facts.torch and not facts.flavours:
         found.append(
             "MXNet is not installed, so PyTorch computes on the CPU, too, without int8 and "
-            "MXNet's export" + (f": {install_command('cpu')}" if mxnet_has_wheels() else "")
+            f"MXNet's export{more}"
         )
+    elif facts.onnx and not facts.flavours:
+        found.append(f"neither MXNet nor PyTorch is installed. {limits.paints_only()}")
     if cards and not sees and not facts.for_gpus:
         found.append(f"there is a GPU; for --device cuda:0: {install_command('torch')}")
     return found

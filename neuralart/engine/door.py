@@ -1,7 +1,7 @@
 """The only file that imports MXNet: sets its environment, mends it, and explains what is missing.
 
-Other files write ``from neuralart.engine.door import mx``. The import takes a second, so commands
-import it when they run, and ``neuralart --help`` does not.
+Other files write ``from neuralart.engine.door import mx``. The import takes most of a second, so
+commands import it when they run, and ``neuralart --help`` does not.
 
 Two races of MXNet 1.9.1 (BatchNorm on a CPU) shape the code that uses it:
 
@@ -17,7 +17,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,25 @@ if may_use_amx():
     os.environ.setdefault("DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX")
 
 
+# MXNet imports these where they are installed, for what we never ask it to do: sparse arrays,
+# ranges of int8 by entropy, HDF5, its own export. They are 40% of the time of its import.
+_UNUSED = ("h5py", "onnx", "scipy.sparse", "scipy.stats")
+
+
+@contextlib.contextmanager
+def _missing(names: Sequence[str]) -> Iterator[None]:
+    """Let modules that are not loaded yet fail to import meanwhile."""
+    hidden = [name for name in names if name not in sys.modules]
+    modules: dict[str, Any] = sys.modules
+    modules.update(dict.fromkeys(hidden))  # ``import`` raises ImportError where it finds None
+    try:
+        yield
+    finally:
+        for name in hidden:
+            if modules.get(name, sys) is None:
+                del modules[name]
+
+
 def _import_mxnet() -> Any:
     flavours = cuda.installed_flavours()
     if not flavours:
@@ -61,8 +80,9 @@ def _import_mxnet() -> Any:
     if "bool" not in np.__dict__:
         np.bool = bool  # type: ignore[attr-defined]  # numpy 1.24 removed it, mxnet 1.9.1 uses it
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _missing(_UNUSED):
             warnings.simplefilter("ignore", DeprecationWarning)
+            import ml_dtypes  # noqa: F401  # numpy then knows the name bfloat16, as MXNet expects
             import mxnet
     except OSError as error:
         if cuda.DRIVER in str(error):

@@ -228,11 +228,6 @@ class MxnetDevices(Devices):
             reuse=reuse,
         )
 
-    def evaluate(self, symbol: Any, arrays: Arrays) -> list[Numbers]:
-        context = self._contexts[0]
-        given = {name: mx.nd.array(arrays[name], ctx=context) for name in symbol.list_arguments()}
-        return [out.asnumpy() for out in symbol.eval(ctx=context, **given)]
-
     def output_shapes(self, symbol: Any, shapes: Mapping[str, Shape]) -> list[Shape]:
         outputs: list[Shape] = symbol.infer_shape(**shapes)[1]
         return outputs

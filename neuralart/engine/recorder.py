@@ -1,4 +1,4 @@
-"""Records graphs where MXNet is not installed, by the same calls as ``mx.sym`` and as the same JSON.
+"""Records graphs without MXNet, by the same calls as ``mx.sym`` and as the same JSON.
 
 Only the operators that our graphs use are known. ``tests/engine/test_recorder.py`` compares every
 graph that we build with MXNet's.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -239,3 +240,25 @@ def _text(key: str, value: Any) -> str:
 
 
 recorder = Recorder()
+
+
+_chosen = False
+
+
+def use_recorder() -> None:
+    """Let `neuralart.engine.symbols` record graphs until MXNet is asked to compute.
+
+    A command whose engine is another one then does not wait for MXNet's import.
+    """
+    global _chosen
+    _chosen = True
+
+
+def is_chosen() -> bool:
+    """Whether `use_recorder` was called."""
+    return _chosen
+
+
+def loaded_mxnet() -> Any:
+    """MXNet if it is imported, else None."""
+    return getattr(sys.modules.get("neuralart.engine.door"), "mx", None)

@@ -13,7 +13,7 @@ import pytest
 
 from neuralart.engine import cuda
 from neuralart.engine.cuda import Card, Driver, Loaded
-from neuralart.engine.doctor import Facts, Torch, describe, notes, problems
+from neuralart.engine.doctor import Facts, Onnx, Torch, describe, notes, problems
 from neuralart.machine import processor
 
 GOOD_CARD = Card("NVIDIA GeForce RTX 3090", (8, 6))
@@ -128,6 +128,16 @@ def test_pytorch_alone_is_an_engine() -> None:
     (note,) = notes(facts)
     assert "MXNet is not installed" in note and "[cpu]'" in note
     assert "libc10" in problems(Facts([cuda.FOR_CPU], torch=Torch(problem="libc10.so: no")))[0]
+
+
+def test_onnx_runtime_alone_paints() -> None:
+    facts = Facts([], onnx=Onnx("1.32.0"))
+    assert problems(facts) == []
+    rows = dict(describe(facts))
+    assert rows["ONNX Runtime"] == "1.32.0" and "paint" in rows["devices of ONNX Runtime"]
+    assert "[torch]'" in notes(facts)[0]
+    assert dict(describe(Facts([])))["ONNX Runtime"] == "none"
+    assert "no file" in problems(Facts([cuda.FOR_CPU], onnx=Onnx(problem="no file")))[0]
 
 
 def test_a_card_for_pytorch_alone() -> None:

@@ -17,7 +17,6 @@ from neuralart.engine.pytorch.collective import CollectiveExchange
 from neuralart.engine.pytorch.executor import TorchExecutor
 from neuralart.engine.pytorch.operators import reflected
 from neuralart.errors import ConfigError, EngineError
-from neuralart.machine.archive import Arrays
 
 
 class TorchDevices(Devices):
@@ -61,11 +60,6 @@ class TorchDevices(Devices):
             accumulate=accumulate,
             precision=self._precision,
         )
-
-    def evaluate(self, symbol: Any, arrays: Arrays) -> list[Numbers]:
-        executor = TorchExecutor(symbol, {}, self._devices[:1])
-        executor.set_parameters(arrays)
-        return [self.get(batch) for batch in executor.forward()]
 
     def output_shapes(self, symbol: Any, shapes: Mapping[str, Shape]) -> list[Shape]:
         executor = TorchExecutor(symbol, shapes, [torch.device("meta")])
@@ -129,7 +123,7 @@ class TorchDevices(Devices):
 
 
 def _set_up(precision: str) -> None:
-    """Settings of the whole process.
+    """Set PyTorch up for the whole process.
 
     ``float32`` is exact: TF32, with 10 bits of mantissa, is off. ``tf32`` lets cards use it, and
     ``bfloat16`` has 7 bits in convolutions. Convolutions and products are deterministic.

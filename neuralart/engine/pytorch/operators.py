@@ -133,7 +133,7 @@ def _reshape(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
 def new_shape(shape: Sequence[int], codes: Sequence[int]) -> list[int]:
     """The shape that MXNet's codes make of another.
 
-    0 keeps an axis, -1 takes what is left, -2 keeps all axes that follow, -3 merges two, and -4
+    0 keeps an axis, -1 is inferred, -2 keeps all axes that follow, -3 merges two, and -4
     splits one into the two sizes that follow, one of which may be -1.
     """
     sizes: list[int] = []

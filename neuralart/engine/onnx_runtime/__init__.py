@@ -1,0 +1,1 @@
+"""ONNX Runtime as an engine that paints: graphs as ONNX models, and what runs them."""
