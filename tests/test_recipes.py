@@ -38,8 +38,6 @@ OTHERS = {
     "curl": "is no part of the project: tests/serving sends what it would",
     "dask": "is no part of the project",
     "docker": "is no part of the project",
-    "done": "the shell's own",
-    "for": "the shell's own",
     "g++": "is no part of the project, tests/exporting compiles the example",
     "man": "of every system",
     "mkdir": "of every system",
