@@ -12,6 +12,10 @@ from neuralart.pictures.frame import FRAME_PX, FRAME_REACH_PX, WIDE_FRAME_PX, Fr
 # scale is closer to that of the training photos.
 MEASURED_PIXELS = 200_000
 
+# Photos with up to this many pixels are measured whole, so that one pass measures and paints them.
+# At 512x512 that takes two thirds of the time of measuring a copy and painting.
+WHOLE_PIXELS = 320_000
+
 
 def round_up(pixels: int, multiple: int) -> int:
     """The smallest multiple of ``multiple`` that is at least ``pixels``."""

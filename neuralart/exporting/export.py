@@ -106,7 +106,7 @@ def export(sources: Sequence[str], config: ExportConfig) -> tuple[Path, list[Com
                 folder = _folder(aside, subject, name, subjects, config.format)
                 with _by_library(name, f"--to {config.to}: {name} cannot be written"):
                     file = TARGETS[name].write(subject, folder, precision)
-                    paintings = TARGETS[name].run(file, cases)
+                    paintings = TARGETS[name].paint(file, cases)
                 difference = Difference.between(paintings, ours)
                 where = file.relative_to(aside).as_posix()
                 compared.append(Compared(subject.name, where, name, precision, difference))
@@ -153,7 +153,7 @@ def verify(folder: Path) -> list[Compared]:
         except DAMAGE:
             raise damaged from None
         with _by_library(None, f"{where}: {short(entry.file, 80)} cannot be run"):
-            theirs = TARGETS[entry.format].run(folder / entry.file, cases)
+            theirs = TARGETS[entry.format].paint(folder / entry.file, cases)
             on_grids = [on_grid(painting) for painting in theirs]
         if [painting.shape for painting in on_grids] != [painting.shape for painting in ours]:
             raise OutputError(f"{where}: {short(entry.file, 80)} paints pictures of another size")

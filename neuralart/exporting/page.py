@@ -10,17 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neuralart.chain.model import Style
-from neuralart.chain.receptive_field import MEASURED_PIXELS, receptive_margins, size_multiple
+from neuralart.chain.receptive_field import (
+    MEASURED_PIXELS,
+    WHOLE_PIXELS,
+    receptive_margins,
+    size_multiple,
+)
 from neuralart.errors import ConfigError, OutputError
 from neuralart.exporting.graph import smallest_px
 from neuralart.exporting.subject import Subject, file_names
 from neuralart.machine.files import DATA
 from neuralart.options.export import ExportConfig
 from neuralart.pictures.editing import centre_crop
+from neuralart.pictures.grain import UNITS, fields
 from neuralart.pictures.reading import decode_image
 from neuralart.pictures.writing import encode_image
 
-FORMAT = 3
+FORMAT = 4
 
 BUILT = DATA / "web"
 """The page as scripts/build_web makes it, with ONNX Runtime in its folder ``ort``."""
@@ -52,14 +58,17 @@ def finish(subjects: Sequence[Subject], folder: Path) -> None:
                 "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
                 "stages": subject.stages,
                 "statistics": sum(subject.norm_channels),
+                "whole_pixels": WHOLE_PIXELS,
                 "measured_pixels": MEASURED_PIXELS,
+                "grain": subject.specs[0].grain,
                 "minimum": smallest_px(subject.specs),
                 "multiple": size_multiple(subject.specs),
                 "reach": max(receptive_margins(subject.specs)),
                 "styles": _styles(subject),
             }
         )
-    manifest = {"format": FORMAT, "models": models}
+    noise = [base64.b64encode(field.tobytes()).decode() for field in fields()]
+    manifest = {"format": FORMAT, "grain": {"units": UNITS, "fields": noise}, "models": models}
     (folder / MODELS / "models.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 

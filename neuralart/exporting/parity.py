@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from neuralart.chain.reference import ReferencePainter
-from neuralart.engine.devices import open_device
+from neuralart.engine.devices import open_painting_device
 from neuralart.errors import ImageError, PhotosError
 from neuralart.exporting.subject import Subject
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
 from neuralart.pictures.editing import resize_shorter_edge
 from neuralart.pictures.formats import READABLE
+from neuralart.pictures.grain import with_grain
 from neuralart.pictures.pixels import PIXEL_MEAN, Image, X
 from neuralart.pictures.reading import read_image
 
@@ -55,10 +56,16 @@ class Case:
 
     picture  (1, 3, H, W) RGB 0..255
     mixture  (1, styles) with a sum of 1; None for a chain of one style
+    grain    of the chain, see `neuralart.pictures.grain`
     """
 
     picture: X
     mixture: X | None = None
+    grain: float = 0.0
+
+    def with_grain(self) -> Case:
+        """The picture as a file needs it that adds no grain itself."""
+        return Case(with_grain(self.picture, self.grain), self.mixture)
 
 
 @dataclass(frozen=True)
@@ -100,19 +107,21 @@ def compared_cases(subject: Subject) -> list[Case]:
     """
     larger, smaller = compared_pictures(subject.size)
     if subject.styles == 1:
-        return [Case(larger), Case(smaller)]
+        return every_style(subject, [larger, smaller])
     mixed = np.zeros((1, subject.styles), np.float32)
     mixed[0, :2] = COMPARED_WEIGHTS
-    return [*every_style(subject, [smaller]), Case(larger, mixed)]
+    grain = subject.specs[0].grain
+    return [*every_style(subject, [smaller]), Case(larger, mixed, grain)]
 
 
 def every_style(subject: Subject, pictures: Sequence[X]) -> list[Case]:
     """Cases in which every style and every picture occurs at least once."""
+    grain = subject.specs[0].grain
     if subject.styles == 1:
-        return [Case(picture) for picture in pictures]
+        return [Case(picture, None, grain) for picture in pictures]
     alone = np.eye(subject.styles, dtype=np.float32)[:, None]
     return [
-        Case(pictures[i % len(pictures)], alone[i % subject.styles])
+        Case(pictures[i % len(pictures)], alone[i % subject.styles], grain)
         for i in range(max(subject.styles, len(pictures)))
     ]
 
@@ -158,11 +167,11 @@ def extended_photo(photo: Image, height: int, width: int) -> X:
 
 
 def chain_paintings(subject: Subject, cases: Sequence[Case]) -> list[list[X]]:
-    """The outputs of the chain's stages in MXNet, for every case.
+    """The outputs of the chain's stages, for every case.
 
     Shape:  (1, 3, H, W) RGB 0..255 -> the same
     """
-    device = open_device("cpu")
+    device = open_painting_device("cpu")
     painters: dict[str | None, ReferencePainter] = {}
     mean = PIXEL_MEAN[None, :, None, None]
     paintings = []
@@ -198,12 +207,19 @@ def keep(cases: Sequence[Case], paintings: Sequence[X]) -> Arrays:
             arrays[f"picture{i}"] = case.picture.astype(np.uint8)[0].transpose(1, 2, 0)
         if case.mixture is not None:
             arrays[f"mixture{i}"] = case.mixture
+        if case.grain:
+            arrays[f"grain{i}"] = np.array([case.grain], np.float32)
         arrays[f"painting{i}"] = np.rint(on_grid(painting) * KEPT_LEVELS).astype(np.uint16)
     return arrays
 
 
 # The kind of numbers and the number of axes of what `keep` makes, by the beginning of the name.
-_FORMS = {"picture": (np.uint8, 3), "mixture": (np.float32, 2), "painting": (np.uint16, 4)}
+_FORMS = {
+    "picture": (np.uint8, 3),
+    "mixture": (np.float32, 2),
+    "grain": (np.float32, 1),
+    "painting": (np.uint16, 4),
+}
 
 
 def kept(arrays: Arrays) -> tuple[list[Case], list[X]]:
@@ -220,14 +236,15 @@ def kept(arrays: Arrays) -> tuple[list[Case], list[X]]:
     for i in numbers:
         first = i == 0 or f"picture{i}" in arrays
         picture = as_picture(arrays[f"picture{i}"]) if first else cases[-1].picture
-        cases.append(Case(picture, arrays.get(f"mixture{i}")))
+        grain = float(arrays[f"grain{i}"][0]) if f"grain{i}" in arrays else 0.0
+        cases.append(Case(picture, arrays.get(f"mixture{i}"), grain))
     return cases, [arrays[f"painting{i}"].astype(np.float32) / KEPT_LEVELS for i in numbers]
 
 
 def on_grid(painting: X) -> X:
-    """A small painting as it is; of a large one every n-th row and column.
+    """Thin a painting out: keep every n-th row and column.
 
-    n is the smallest whole number with H W / n^2 <= `KEPT_POINTS`.
+    n is the smallest whole number with H W / n^2 <= `KEPT_POINTS`, so 1 for a small painting.
 
     Shape:  (1, 3, H, W) -> (1, 3, ceil(H / n), ceil(W / n))
     """

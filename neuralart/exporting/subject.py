@@ -15,7 +15,7 @@ from neuralart.pictures.pixels import Image
 
 @dataclass(frozen=True)
 class Subject:
-    """The first ``stages`` of a chain in all of its styles, under a name that may be a file's.
+    """The first ``stages`` of a chain in all of its styles, under a valid file name.
 
     With several styles the exported graph has the input ``mixture``.
 
@@ -64,6 +64,7 @@ class Subject:
             "card": json.dumps(self.card),
             "stages": str(self.stages),
             "pixels": "RGB 0..255, (N, 3, H, W)",
+            "grain": f"{self.specs[0].grain:g}",
         }
 
     @property
@@ -92,14 +93,20 @@ class Subject:
         )
 
 
+_ROMAN = re.compile(r"(?=[ivx])x{0,3}(ix|iv|v?i{0,3})")
+"""Roman numerals to 39, as painters count their works; larger ones are words, as mix and dim."""
+
+
 def _in_words(name: str) -> str:
-    return name.replace("-", " ").replace("_", " ").capitalize()
+    """A title made of a name: ``Composition VII`` of ``composition-vii``."""
+    first, *others = name.replace("-", " ").replace("_", " ").capitalize().split(" ")
+    return " ".join([first, *(w.upper() if _ROMAN.fullmatch(w) else w for w in others)])
 
 
 def file_names(names: Iterable[str]) -> list[str]:
-    """Names that may be files', all different.
+    """Make names valid as file names, and different from each other.
 
-    Other characters become hyphens. A name that is taken gets a number: ``wave``, ``wave-2``.
+    Characters that a file name should not have become hyphens. A name that is taken gets a number: ``wave``, ``wave-2``.
     """
     taken: list[str] = []
     for name in names:

@@ -57,7 +57,8 @@ def write_mxnet(subject: Subject, folder: Path, precision: str) -> Path:
 def run_mxnet(file: Path, cases: Sequence[Case]) -> list[X]:
     """Load an export as any MXNet program would, and paint.
 
-    Raises WeightsError if the parameters are damaged: MXNet fills the memory for a wrong bit.
+    Raises WeightsError if the parameters are damaged. This is checked before MXNet reads them,
+    since one wrong bit makes it allocate all memory.
     """
     from neuralart.engine.door import mx
 
@@ -72,7 +73,7 @@ def run_mxnet(file: Path, cases: Sequence[Case]) -> list[X]:
 
 
 def _write_onnx(subject: Subject, file: Path, precision: str, *, for_page: bool = False) -> Path:
-    from neuralart.exporting.to_onnx import graph, operators, runtime
+    from neuralart.exporting.to_onnx import graph, norms, runtime
 
     model = graph.onnx_model(
         exported_symbol(subject.specs, styles=subject.styles, every_stage=for_page),
@@ -81,7 +82,8 @@ def _write_onnx(subject: Subject, file: Path, precision: str, *, for_page: bool 
         styles=subject.styles,
         size=subject.size,
         half=precision == "fp16",
-        norms=operators.MeasuredNorms(subject.norm_channels) if for_page else None,
+        norms=norms.MeasuredNorms(subject.norm_channels) if for_page else None,
+        grain=0.0 if for_page else subject.specs[0].grain,
     )
     file.write_bytes(model.SerializeToString())
     if precision == "int8":
@@ -152,10 +154,11 @@ class Target:
     """A format.
 
     write     writes a chain's styles into a folder and returns the file to run
-    run       paints pictures with that file, see `Case`
+    run       paints pictures with that file, without grain if the file adds none
     limits    the largest allowed differences from the chain, by precision, in 0..255 units; the
               first precision is the default
     packages  the packages that it needs
+    grains    whether the file adds the chain's grain to the picture; else who runs it does
     check     raises if the options cannot be met; called before anything is written
     finish    completes a folder that all exported chains share; without it each has a folder
     """
@@ -164,8 +167,13 @@ class Target:
     run: Callable[[Path, Sequence[Case]], list[X]]
     limits: dict[str, Difference]
     packages: tuple[str, ...] = ()
+    grains: bool = True
     check: Callable[[ExportConfig], None] = lambda config: None
     finish: Callable[[Sequence[Subject], Path], None] | None = None
+
+    def paint(self, file: Path, cases: Sequence[Case]) -> list[X]:
+        """Paint pictures with an exported file, see `Case`."""
+        return self.run(file, cases if self.grains else [case.with_grain() for case in cases])
 
 
 _ONNX = ("onnx", "onnxruntime")
@@ -174,10 +182,10 @@ _FP32, _FP16, _INT8 = Difference(1.0, 0.1), Difference(2.0, 0.2), Difference(64,
 
 TARGETS = {
     # For scale: rounding to whole pixel values changes them by up to 0.5.
-    "mxnet": Target(write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}, ("mxnet",)),
+    "mxnet": Target(write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}, ("mxnet",), False),
     "onnx": Target(write_onnx, run_onnx, {"fp32": _FP32, "fp16": _FP16, "int8": _INT8}, _ONNX),
     "ort": Target(write_ort, run_onnx, {"fp16": _FP16, "fp32": _FP32, "int8": _INT8}, _ONNX),
     "web": Target(
-        write_web, run_onnx, {"fp16": _FP16, "fp32": _FP32}, _ONNX, page.check, page.finish
+        write_web, run_onnx, {"fp16": _FP16, "fp32": _FP32}, _ONNX, False, page.check, page.finish
     ),
 }

@@ -33,10 +33,6 @@ COPIES_BYTES = 80
 
 FLOAT_BYTES, BFLOAT16_BYTES = 4, 2
 
-# Photos with up to this many times `MEASURED_PIXELS` are measured whole, so that one pass measures
-# and paints them. At 512x512 that takes two thirds of the time of measuring a copy and painting.
-WHOLE_SHARE = 1.6
-
 # Samples for each pixel that a decoder holds beside the result: Pillow's own picture has four.
 CODEC_SAMPLES = 4
 
@@ -81,10 +77,10 @@ def measured_size(
 ) -> tuple[int, int]:
     """The (height, width) at which `stylize` measures the statistics of a photo.
 
-    It is the photo's own up to `WHOLE_SHARE` times `MEASURED_PIXELS`, if the graph takes at most
-    half of the memory for painting. Otherwise `receptive_field.measured_size` says it.
+    It is the photo's own up to `WHOLE_PIXELS`, if the graph takes at most half of the memory for
+    painting. Otherwise `receptive_field.measured_size` says it.
     """
-    if height * width <= WHOLE_SHARE * receptive_field.MEASURED_PIXELS:
+    if height * width <= receptive_field.WHOLE_PIXELS:
         needed = 2 * measuring_bytes(height, width, specs)
         if max_memory is None or needed <= max_memory - BASE_BYTES:
             return height, width

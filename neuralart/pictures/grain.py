@@ -67,8 +67,12 @@ def grain(strength: float, rows: Places, columns: Places) -> npt.NDArray[np.floa
 
 @functools.lru_cache(maxsize=4)
 def _scaled(strength: float) -> tuple[npt.NDArray[np.float32], ...]:
-    unit = np.float32(strength / UNITS / np.sqrt(len(PERIODS)))
-    return tuple(field * unit for field in fields())
+    return tuple(field * unit(strength) for field in fields())
+
+
+def unit(strength: float) -> npt.NDArray[np.float32]:
+    """What one of a field's `UNITS` is in a grain of this strength: a scalar."""
+    return np.array(strength / UNITS / np.sqrt(len(PERIODS)), np.float32)
 
 
 def grain_place(seed: int, step: int) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from neuralart.chain.specs import generator_from_dict
 from neuralart.engine.devices import open_device
 from neuralart.exporting.parity import PHOTOS
 from neuralart.exporting.targets import TARGETS
+from neuralart.pictures.frame import FRAME_PX
 from neuralart.pictures.pixels import PIXEL_MEAN
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import encode_image, write_image
@@ -339,7 +340,7 @@ def test_an_export_of_one_size(style_model: Path, tmp_path: Path) -> None:
     assert "Shape" not in {node.op_type for node in model.graph.node}
     assert ort_run(tmp_path / "e" / "model.onnx", picture(5, 41, 66)).shape == (41, 66, 3)
     assert run_cli("export", "--verify", tmp_path / "e").exit_code == 0
-    for size in ("41", "41x", "0x41", "41x66x3", "32x99", "41x9999"):
+    for size in ("41", "41x", "0x41", "41x66x3", "24x99", "41x9999"):
         result = run_cli("export", style_model, "--to", tmp_path / "f", "--static", size)
         fails(result, 2, f"--static {size}")
 
@@ -478,6 +479,8 @@ def test_a_page_of_two_styles(style_model: Path, built_page: Path, tmp_path: Pat
     assert (row["stages"], style["title"], style["licence"]) == (2, "Waves", "Apache-2.0")
     # Each norm has 4 channels; the first stage has one norm, the second three.
     assert (row["statistics"], row["multiple"]) == (16, 2)
+    assert (row["whole_pixels"], row["measured_pixels"]) == (320_000, 200_000)
+    assert row["minimum"] == FRAME_PX + row["multiple"]
     model = onnx.load_from_string(data)
     assert [out.name for out in model.graph.output] == ["stage1", "stage2", "measured"]
     assert run_cli("export", "--verify", folder).exit_code == 0

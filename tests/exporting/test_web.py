@@ -56,6 +56,7 @@ def page_folder(
     Image.fromarray(photo[60:180, 120:290]).save(folder / "photo.png")
     Image.fromarray(photo[100:136, 200:244]).save(folder / "small.png")
     Image.fromarray(photo[:3, :5]).save(folder / "dot.png")
+    Image.fromarray(np.tile(photo, (2, 2, 1))[:451, :600]).save(folder / "middle.png")
     large = np.tile(photo, (3, 3, 1))[:801, :1100]
     Image.fromarray(large).save(folder / "large.jpg", quality=95)
     long = np.tile(photo, (4, 4, 1))[:1200, :1500]
@@ -90,6 +91,7 @@ def paintings(page_folder: Path) -> None:
     paint("photo.png", "photo.other.png")
     paint("small.png", "small.tiny.png")
     paint("turned.jpg", "turned.tiny.png")
+    paint("middle.png", "middle.tiny.png")
     paint("large.jpg", "large.tiny.png")
     paint("photo.png", "photo.trio.green.png", "--style", "green")
     for name, photo in (("photo", "photo.png"), ("small", "small.png"), ("large", "large.jpg")):

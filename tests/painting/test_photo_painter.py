@@ -14,7 +14,7 @@ from neuralart.painting import kept
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.kept import KeptGraphs
 from neuralart.painting.photo_painter import PhotoPainter
-from neuralart.painting.tiles import BASE_BYTES, WHOLE_SHARE, measured_size, measuring_bytes
+from neuralart.painting.tiles import BASE_BYTES, measured_size, measuring_bytes
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -38,12 +38,17 @@ def test_a_small_photo_is_painted_by_the_pass_that_measures_it(
     assert abs(at_once.astype(int) - in_two).max() <= (1 if kind is np.uint8 else 8)
 
 
+def measure_whole_up_to(pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MEASURED_PIXELS", "WHOLE_PIXELS"):
+        monkeypatch.setattr(receptive_field, name, pixels)
+
+
 def test_what_takes_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model([GENERATORS["conv"]] * 2)
     devices = open_device("cpu")
     painter = PhotoPainter(model, devices, 2)
     assert painter.paints_at_once(painter.tiling(64, 64))
-    monkeypatch.setattr("neuralart.chain.receptive_field.MEASURED_PIXELS", 32 * 32)
+    measure_whole_up_to(32 * 32, monkeypatch)
     assert not painter.paints_at_once(painter.tiling(64, 64))
     monkeypatch.undo()
     assert painter.paints_at_once(painter.tiling(61, 83))
@@ -55,8 +60,9 @@ def test_what_takes_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_photos_up_to_a_size_are_measured_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the size of one pass, unless that would take most of the memory."""
     monkeypatch.setattr(receptive_field, "MEASURED_PIXELS", 100 * 100)
+    monkeypatch.setattr(receptive_field, "WHOLE_PIXELS", 100 * 160)
     specs = [GENERATORS["conv"]]
-    pixels = round(WHOLE_SHARE * 100)
+    pixels = 160
     assert measured_size(100, pixels, specs) == (100, pixels)
     assert measured_size(100, pixels + 1, specs) == (80, 128)
     limit = BASE_BYTES + round(2 * measuring_bytes(100, pixels, specs))
@@ -80,7 +86,7 @@ def test_sizes_that_come_again_paint_the_same(
     most: int, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept, "MOST_KEPT", most)
-    monkeypatch.setattr(receptive_field, "MEASURED_PIXELS", 64 * 64 if whole else 32 * 32)
+    measure_whole_up_to(64 * 64 if whole else 32 * 32, monkeypatch)
     model, devices = random_model([GENERATORS["conv-fast"]] * 2), open_device("cpu")
     photos = [picture(number, *size) for number, size in enumerate(SIZES)]
     alone = [PhotoPainter(model, devices, 2).paint(photo) for photo in photos]

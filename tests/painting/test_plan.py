@@ -24,7 +24,8 @@ from neuralart.pictures.writing import write_image
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SAMPLE_PX", 64)
-    monkeypatch.setattr(receptive_field, "MEASURED_PIXELS", 64 * 64)
+    for name in ("MEASURED_PIXELS", "WHOLE_PIXELS"):
+        monkeypatch.setattr(receptive_field, name, 64 * 64)
 
 
 def rows(result: Result) -> dict[str, str]:

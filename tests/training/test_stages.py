@@ -10,7 +10,7 @@ from kinds import KINDS
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.params import initial_params, is_row, unshare
 from neuralart.chain.reference import ReferencePainter
-from neuralart.chain.specs import Generator
+from neuralart.chain.specs import Generator, with_grain_of
 from neuralart.engine.devices import open_device
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.frame import FRAME_PX, Frame
@@ -154,7 +154,7 @@ def test_shared_weights_stay_shared_and_learn_from_all_stages() -> None:
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_the_reference_painter_paints_what_the_chain_does(kind: str) -> None:
-    specs = [GENERATORS[kind], LITTLE]
+    specs = with_grain_of([GENERATORS[kind], LITTLE], 6.0)
     params, x = lively(specs, styles=1), noise_x()
     painter = ReferencePainter(specs, of_one_style(params), open_device("cpu"))
     painted = painter.paint(x, painter.measure(x))

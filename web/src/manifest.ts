@@ -1,5 +1,7 @@
 /** Reads `models/models.json`, the list that `neuralart export --format web` wrote. */
 
+import { type Grain, parseFields } from "./grain";
+
 /** An ONNX model with one style or several. */
 export interface Model {
   /** Address of the file: a name in models.json, absolute once read. */
@@ -15,8 +17,12 @@ export interface Model {
   multiple: number;
   /** The smallest height and width that the model accepts. */
   minimum: number;
+  /** A picture of at most this many pixels is measured and painted in one pass. */
+  whole_pixels: number;
   /** The statistics of a larger picture are measured on a copy of this many pixels. */
   measured_pixels: number;
+  /** What its photos get before they are painted. */
+  grain: Grain;
   /** The number of its styles. With several, the model takes their weights as an input. */
   styles: number;
 }
@@ -34,10 +40,15 @@ export interface Style {
 
 /** What models.json says of a style, and of a model. */
 type StyleRow = Omit<Style, "model" | "index">;
-type ModelRow = Omit<Model, "styles"> & { styles: StyleRow[] };
+type ModelRow = Omit<Model, "styles" | "grain"> & { styles: StyleRow[]; grain: number };
+
+interface GrainRow {
+  units: number;
+  fields: string[];
+}
 
 /** The format of models.json that this page reads. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 const MODELS = "models/";
 
@@ -49,7 +60,9 @@ const NUMBERS = [
   "reach",
   "multiple",
   "minimum",
+  "whole_pixels",
   "measured_pixels",
+  "grain",
 ] as const;
 
 /** The word for what a row of a model lacks, if it lacks something. */
@@ -62,6 +75,17 @@ function missingIn(row: ModelRow): string | undefined {
     [style?.name, style?.title, style?.thumbnail].every((x) => typeof x === "string") &&
     /^(data:image\/|$)/.test(style.thumbnail);
   return Array.isArray(row.styles) && row.styles.every(named) ? undefined : "its styles";
+}
+
+/** The fields of grain that all models share. Throws Error with a sentence for people. */
+function grainOf(row: GrainRow | undefined): Omit<Grain, "strength"> {
+  try {
+    const { units, fields } = row as GrainRow;
+    if (units > 0) return { units, fields: parseFields(fields) };
+  } catch {
+    // said below
+  }
+  throw new Error("models.json lacks its grain; export the page again.");
 }
 
 /** The address of a file in the folder of models. Throws Error if it is somewhere else. */
@@ -79,10 +103,15 @@ function addressOf(file: string, folder: URL): URL {
  * Returns the styles of all models. Throws Error with a sentence for people.
  */
 export function parseManifest(data: unknown, page: string): Style[] {
-  const { format, models } = (data ?? {}) as { format?: number; models?: ModelRow[] };
+  const { format, grain, models } = (data ?? {}) as {
+    format?: number;
+    grain?: GrainRow;
+    models?: ModelRow[];
+  };
   if (format !== FORMAT || !Array.isArray(models)) {
     throw new Error("models.json is not of this page’s format; export the page again.");
   }
+  const noise = grainOf(grain);
   const folder = new URL(MODELS, page);
   const styles = models.flatMap((row) => {
     const missing = missingIn(row);
@@ -91,7 +120,8 @@ export function parseManifest(data: unknown, page: string): Style[] {
     }
     // With the checksum, a new model has a new address, and caches never serve an old one.
     const file = addressOf(`${row.file}?v=${row.sha256.slice(0, 12)}`, folder).href;
-    const model: Model = { ...row, file, styles: row.styles.length };
+    const own = { ...noise, strength: row.grain };
+    const model: Model = { ...row, file, grain: own, styles: row.styles.length };
     return row.styles.map((style, index) => ({ ...style, model, index }));
   });
   if (styles.length === 0) throw new Error("models.json lists no style; export the page again.");

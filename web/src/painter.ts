@@ -1,15 +1,7 @@
 /** Starts the worker that paints, and tries another way when one fails. */
 
 import type { Choice } from "./mixture";
-import type {
-  Answer,
-  Budget,
-  Engine,
-  Failure,
-  PaintRequest,
-  Picture,
-  PrepareRequest,
-} from "./protocol";
+import type { Answer, Budget, Engine, Failure, PageRequest, Picture } from "./protocol";
 import type { Build } from "./runtime";
 import PaintWorker from "./worker?worker&inline";
 
@@ -91,7 +83,7 @@ export class Painter {
     return { model, mixture, engine: this.engine, build: this.build, page: this.page };
   }
 
-  private send(request: PaintRequest | PrepareRequest): void {
+  private send(request: PageRequest): void {
     if (!this.worker) {
       const worker = new PaintWorker();
       worker.onmessage = ({ data }: MessageEvent<Answer>) => this.receive(data);

@@ -1,5 +1,6 @@
 /** Arithmetic on pixels: RGB, 3 bytes each, rows from the top. */
 
+import type { Model } from "./manifest";
 import type { Picture } from "./protocol";
 import type { Box } from "./tiles";
 
@@ -7,6 +8,25 @@ import type { Box } from "./tiles";
 export function sizeWithin(width: number, height: number, most: number): [number, number] {
   const scale = Math.min(1, Math.sqrt(most / (width * height)));
   return [Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale))];
+}
+
+function roundUp(pixels: number, multiple: number): number {
+  return Math.ceil(pixels / multiple) * multiple;
+}
+
+/**
+ * The size at which a photo's statistics are measured: its own up to the model's `whole_pixels`,
+ * else about `measured_pixels`, in multiples of `multiple`. Neither has more than about `most`.
+ */
+export function measuredSize(
+  width: number,
+  height: number,
+  model: Pick<Model, "whole_pixels" | "measured_pixels" | "multiple">,
+  most = Infinity,
+): [number, number] {
+  if (width * height <= Math.min(model.whole_pixels, most)) return [width, height];
+  const size = sizeWithin(width, height, Math.min(model.measured_pixels, most));
+  return [roundUp(size[0], model.multiple), roundUp(size[1], model.multiple)];
 }
 
 interface Weights {

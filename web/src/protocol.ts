@@ -20,7 +20,7 @@ export type Engine = Provider | "fastest";
 export interface Budget {
   /** Of a tile with its overlap. */
   tile: number;
-  /** Of the copy that statistics are measured on, if fewer than the model's `measured_pixels`. */
+  /** Of the picture that statistics are measured on, if fewer than the model says. */
   measured?: number;
 }
 
@@ -41,6 +41,8 @@ export interface PaintRequest extends Omit<PrepareRequest, "type"> {
   photo: Picture;
   budget: Budget;
 }
+
+export type PageRequest = PrepareRequest | PaintRequest;
 
 /** Why painting failed. What the page does next depends on it. */
 export type Failure = "memory" | "gpu" | "offline" | "model" | "runtime";

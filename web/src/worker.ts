@@ -2,14 +2,25 @@
 
 import type * as Ort from "onnxruntime-web";
 import { checksum } from "./checksum";
+import { addGrain } from "./grain";
 import type { Model } from "./manifest";
 import { Pace } from "./pace";
-import { cut, fromPlanes, grown, meanDifference, shrink, sizeWithin, toPlanes } from "./pixels";
+import {
+  cut,
+  fromPlanes,
+  grown,
+  meanDifference,
+  measuredSize,
+  shrink,
+  sizeWithin,
+  toPlanes,
+} from "./pixels";
 import type {
   Answer,
   Budget,
   Engine,
   Failure,
+  PageRequest,
   PaintRequest,
   Picture,
   PrepareRequest,
@@ -101,7 +112,7 @@ async function open(ort: typeof Ort, data: Uint8Array, provider: Provider) {
 
 type Opened = [typeof Ort, Ort.InferenceSession];
 
-async function sessionFor(request: PrepareRequest | PaintRequest): Promise<Opened> {
+async function sessionFor(request: PageRequest): Promise<Opened> {
   const { model, engine } = request;
   const { file } = model;
   const wanted = engine === "fastest" ? fastest : engine;
@@ -146,7 +157,7 @@ async function tried(ort: typeof Ort, session: Ort.InferenceSession, request: Pr
 async function raced(
   ort: typeof Ort,
   data: Uint8Array,
-  request: PrepareRequest | PaintRequest,
+  request: PageRequest,
 ): Promise<{ provider: Provider; session: Ort.InferenceSession }> {
   const asked: PrepareRequest = { ...request, type: "prepare" };
   try {
@@ -165,7 +176,13 @@ async function raced(
   }
 }
 
-type Run = (photo: Picture, statistics?: Float32Array) => Promise<Painted>;
+/** Paints a picture, whose first pixel is at a place of its photo, on its own statistics or these. */
+type Run = (
+  picture: Picture,
+  statistics?: Float32Array,
+  left?: number,
+  top?: number,
+) => Promise<Painted>;
 
 interface Painted {
   stages: Uint8Array<ArrayBuffer>[];
@@ -175,14 +192,16 @@ interface Painted {
 function runner(
   ort: typeof Ort,
   session: Ort.InferenceSession,
-  { model, mixture }: PrepareRequest | PaintRequest,
+  { model, mixture }: PageRequest,
 ): Run {
   const weights = Float32Array.from(mixture);
-  return async (photo, statistics) => {
+  return async (photo, statistics, left = 0, top = 0) => {
     const { width, height } = photo;
+    const planes = toPlanes(photo.rgb);
+    addGrain(planes, width, height, model.grain, left, top);
     const given = statistics ?? new Float32Array(2 * model.statistics);
     const outputs = await session.run({
-      image: new ort.Tensor("float32", toPlanes(photo.rgb), [1, 3, height, width]),
+      image: new ort.Tensor("float32", planes, [1, 3, height, width]),
       statistics: new ort.Tensor("float32", given, [2, model.statistics]),
       frozen: new ort.Tensor("bool", [statistics !== undefined], [1]),
       ...(model.styles > 1 && {
@@ -196,10 +215,6 @@ function runner(
       statistics: new Float32Array(outputs.measured.data as Float32Array),
     };
   };
-}
-
-function roundUp(pixels: number, multiple: number): number {
-  return Math.ceil(pixels / multiple) * multiple;
 }
 
 /** The most pixels of a tile: at least (3 * reach)², so that the overlaps leave reach². */
@@ -229,10 +244,8 @@ async function paint(request: PaintRequest): Promise<void> {
   const run = runner(ort, session, request);
   reportEngine();
 
-  const most = Math.min(model.measured_pixels, budget.measured ?? Infinity);
-  const isWhole = photo.width * photo.height <= most;
-  const size = sizeWithin(photo.width, photo.height, most);
-  const [width, height] = isWhole ? size : size.map((edge) => roundUp(edge, model.multiple));
+  const [width, height] = measuredSize(photo.width, photo.height, model, budget.measured);
+  const isWhole = width === photo.width && height === photo.height;
   const largest = tilePixels(budget, model);
   const tiles = isWhole
     ? []
@@ -243,10 +256,10 @@ async function paint(request: PaintRequest): Promise<void> {
   const hasPreview = 2 * previewArea < width * height;
   const areas = tiles.map(({ computed }) => computed.width * computed.height);
   const pace = new Pace([...(hasPreview ? [previewArea] : []), width * height], areas);
-  const timed = async (pixels: Picture, statistics?: Float32Array) => {
+  const timed: Run = async (...picture) => {
     post({ type: "progress", ...pace.next() });
     const begun = performance.now();
-    const painted = await run(pixels, statistics);
+    const painted = await run(...picture);
     pace.took((performance.now() - begun) / 1000);
     return painted;
   };
@@ -271,7 +284,7 @@ async function paint(request: PaintRequest): Promise<void> {
   for (const { computed, kept } of tiles) {
     const { width, height } = computed;
     const tile = { width, height, rgb: cut(photo, computed) };
-    const { stages } = await timed(tile, measured.statistics);
+    const { stages } = await timed(tile, measured.statistics, computed.left, computed.top);
     const box = { ...kept, left: kept.left - computed.left, top: kept.top - computed.top };
     post({
       type: "tile",
@@ -282,7 +295,7 @@ async function paint(request: PaintRequest): Promise<void> {
   post({ type: "done" });
 }
 
-async function answer(request: PrepareRequest | PaintRequest): Promise<void> {
+async function answer(request: PageRequest): Promise<void> {
   try {
     if (request.type === "paint") await paint(request);
     else await prepare(request);
@@ -299,6 +312,6 @@ async function answer(request: PrepareRequest | PaintRequest): Promise<void> {
 /** Requests are answered one after the other: two would open the same model twice. */
 let answered: Promise<void> = Promise.resolve();
 
-addEventListener("message", ({ data }: MessageEvent<PrepareRequest | PaintRequest>) => {
+addEventListener("message", ({ data }: MessageEvent<PageRequest>) => {
   answered = answered.then(() => answer(data));
 });

@@ -1,62 +1,27 @@
-"""Converts a symbol and its parameters to an ONNX model.
+"""The ONNX model of a chain: its inputs, its outputs, and what is stored beside the graph.
 
-The conversion walks the nodes of the graph; MXNet's own exporter fails with a current ``onnx``. The model has only standard operators of opset 17 (ONNX Runtime 1.12 and later, 2022),
-with batch, height and width free.
+The model has batch, height and width free, unless it is made for one size.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
 
-from neuralart import __version__
-from neuralart.engine.contract import Devices
-from neuralart.engine.devices import open_device
-from neuralart.engine.nodes import Node, fixed_nodes, read_nodes
-from neuralart.errors import ModelError
+from neuralart.engine.devices import open_painting_device
+from neuralart.engine.nodes import read_nodes
+from neuralart.engine.onnx_runtime.graph import converted, finished_model
+from neuralart.engine.onnx_runtime.operators import CONVERTERS
 from neuralart.exporting.graph import MIXTURE
-from neuralart.exporting.to_onnx.operators import CONVERTERS, Array, Builder, MeasuredNorms
+from neuralart.exporting.to_onnx.grain import GRAINED, add_grain
+from neuralart.exporting.to_onnx.norms import MeasuredNorms
 from neuralart.machine.archive import Arrays
-
-OPSET = 17
 
 # Inputs of the symbol, and their names in the ONNX model.
 INPUTS = {"data": "image", MIXTURE: MIXTURE}
-
-IR_VERSION = 8  # that of the ONNX release which introduced opset 17
-
-
-def _constants(
-    symbol: Any, nodes: Sequence[Node], fixed: set[int], arrays: Arrays, devices: Devices
-) -> dict[int, Array]:
-    """The values of those ``fixed`` nodes that other nodes use."""
-    used = {source for node in nodes if node.index not in fixed for source in node.sources}
-    internals = symbol.get_internals()
-    values: dict[int, Array] = {}
-    for node in (nodes[index] for index in fixed & used):
-        if node.op == "null":
-            values[node.index] = arrays[node.name]
-        else:
-            (values[node.index],) = devices.evaluate(internals[f"{node.name}_output"], arrays)
-    return values
-
-
-def _channels_kept(nodes: Sequence[Node], heads: Sequence[int]) -> dict[int, int]:
-    """The number of channels to keep of convolutions whose other channels are sliced away at once.
-
-    The chain's graph computes surplus filters in thin layers, since oneDNN is faster with them.
-    """
-    uses = Counter(source for node in nodes for source in node.sources) + Counter(heads)
-    return {
-        node.sources[0]: node.attrs["end"]
-        for node in nodes
-        if node.op == "slice_axis" and node.attrs["axis"] == 1 and node.attrs["begin"] == 0
-        and nodes[node.sources[0]].op == "Convolution" and uses[node.sources[0]] == 1
-    }  # fmt: skip
 
 
 def onnx_model(
@@ -68,6 +33,7 @@ def onnx_model(
     size: tuple[int, int] | None = None,
     half: bool = False,
     norms: MeasuredNorms | None = None,
+    grain: float = 0.0,
 ) -> onnx.ModelProto:
     """Convert a symbol with the input ``data``, the ONNX model's ``image``, and maybe ``mixture``.
 
@@ -77,36 +43,19 @@ def onnx_model(
     half      store kernels, and tables of scales and shifts, in 16 bits: half the file, at
               float32's speed in every runtime
     norms     makes the statistics an input and an output; then N is 1
+    grain     the strength of the grain that the model adds to ``image``
     Shape:    image (N, 3, H, W) float32, mixture (1, styles) float32 -> the symbol's outputs by
               their names, of the image's shape
     Raises ModelError naming the layer that has no ONNX form.
     """
-    nodes, outputs = read_nodes(symbol)
-    heads = [node for node, _ in outputs]
-    devices = open_device("cpu")
     sizes = None
     if size is not None:
-        internals = symbol.get_internals()
-        mixture = {MIXTURE: (1, styles)} if styles > 1 else {}
-        given = {"data": (1, 3, *size), **mixture}
-        given |= {k: arrays[k].shape for k in symbol.list_arguments() if k not in given}
-        shapes = devices.output_shapes(internals, given)
-        by_name = dict(zip(internals.list_outputs(), shapes, strict=True))
-        sizes = {node.index: by_name.get(f"{node.name}_output", ()) for node in nodes}
-    builder = Builder(_channels_kept(nodes, heads), sizes, half)
+        sizes = _sizes(symbol, arrays, styles, size)
     converters = {**CONVERTERS, "InstanceNorm": norms or CONVERTERS["InstanceNorm"]}
-    fixed = fixed_nodes(nodes, set(INPUTS))
-    builder.values.update(_constants(symbol, nodes, fixed, arrays, devices))
-    for node in nodes:
-        if node.index in fixed:
-            continue
-        if node.op == "null":
-            builder.values[node.index] = INPUTS[node.name]
-        elif node.op in converters:
-            inputs = [builder.values[source] for source in node.sources]
-            builder.values[node.index] = converters[node.op](builder, node, inputs)
-        else:
-            raise ModelError(f"{node.name}: MXNet's operator {node.op} cannot be exported to ONNX")
+    inputs = {**INPUTS, "data": GRAINED} if grain else INPUTS
+    builder, outputs = converted(symbol, arrays, inputs, converters, sizes=sizes, half=half)
+    if grain:
+        add_grain(builder, grain, size)
     batch = 1 if norms or size else "batch"
     shape = (batch, 3, *(size or ("height", "width")))
     builder.inputs.append(helper.make_tensor_value_info("image", TensorProto.FLOAT, shape))
@@ -115,25 +64,24 @@ def onnx_model(
             helper.make_tensor_value_info(MIXTURE, TensorProto.FLOAT, (1, styles))
         )
     builder.outputs += [
-        helper.make_tensor_value_info(nodes[head].name, TensorProto.FLOAT, shape) for head in heads
+        helper.make_tensor_value_info(str(name), TensorProto.FLOAT, shape) for name in outputs
     ]
     if norms:
         norms.finish(builder)
-    builder.prune()
-    graph = helper.make_graph(
-        builder.nodes,
-        "neuralart",
-        builder.inputs,
-        builder.outputs,
-        list(builder.initializers.values()),
-    )
-    model = helper.make_model(
-        graph,
-        producer_name="neuralart",
-        producer_version=__version__,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-    )
-    helper.set_model_props(model, dict(metadata))
+    model = finished_model(builder, metadata)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _sizes(
+    symbol: Any, arrays: Arrays, styles: int, size: tuple[int, int]
+) -> dict[int, tuple[int, ...]]:
+    """The shape of the first output of every node, for one picture of (height, width)."""
+    internals = symbol.get_internals()
+    mixture = {MIXTURE: (1, styles)} if styles > 1 else {}
+    given = {"data": (1, 3, *size), **mixture}
+    given |= {k: arrays[k].shape for k in symbol.list_arguments() if k not in given}
+    shapes = open_painting_device("cpu").output_shapes(internals, given)
+    by_name = dict(zip(internals.list_outputs(), shapes, strict=True))
+    nodes, _ = read_nodes(symbol)
+    return {node.index: by_name.get(f"{node.name}_output", ()) for node in nodes}

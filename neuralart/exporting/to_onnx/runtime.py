@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from onnxruntime import quantization
 
+from neuralart.engine.onnx_runtime.sessions import open_session, session_options
 from neuralart.pictures.pixels import X
 
 Feeds = Mapping[str, X]
 """The inputs of a model by name."""
-
-
-def _options() -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
-    options.log_severity_level = 3  # errors only; its warnings tell of optimisations not applied
-    return options
-
-
-def _session(file: Path, options: Any, **more: Any) -> Any:
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"], **more)
 
 
 def paint(file: Path, feeds: Sequence[Feeds]) -> list[list[X]]:
@@ -38,7 +26,7 @@ def paint(file: Path, feeds: Sequence[Feeds]) -> list[list[X]]:
             styles. A page's model paints on the statistics of the picture itself
     Shape:  image (N, 3, H, W) RGB 0..255 -> the same
     """
-    session = _session(file, _options())
+    session = open_session(file)
     zeros = {
         put.name: np.zeros(put.shape, bool if put.type == "tensor(bool)" else np.float32)
         for put in session.get_inputs()
@@ -101,12 +89,12 @@ def convert_to_ort(source: Path, target: Path) -> None:
     """
     from onnxruntime.tools.ort_format_model import create_config_from_models
 
-    options = _options()
+    options = session_options()
     options.optimized_model_filepath = str(target)
     options.add_session_config_entry("session.save_model_format", "ORT")
     # Higher levels optimise for this processor. Constant folding would store 16-bit kernels in 32.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    _session(source, options, disabled_optimizers=["ConstantFolding"])
+    open_session(source, options, ["ConstantFolding"])
     config = target.with_suffix(".operators.config")
     with _quiet():
         create_config_from_models([target], config, enable_type_reduction=False)

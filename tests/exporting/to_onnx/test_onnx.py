@@ -137,7 +137,7 @@ def test_shipped_styles_paint_the_same_everywhere(tmp_path: Path, name: str) -> 
     for target in (TARGETS["onnx"], TARGETS["ort"], TARGETS["web"]):
         for precision, limit in target.limits.items():
             file = target.write(one, tmp_path, precision)
-            difference = Difference.between(ours, target.run(file, cases))
+            difference = Difference.between(ours, target.paint(file, cases))
             assert difference.within(limit), (file, precision, difference)
 
 

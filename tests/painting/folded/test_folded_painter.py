@@ -43,6 +43,7 @@ FOLDED = generator_from_dict(
 )
 PLAIN = generator_from_dict("plain", {"layers": [{"op": "conv", "channels": 4, "kernel": 3}, END]})
 WITHOUT_RESIDUAL = dataclasses.replace(FOLDED, residual=0.0)
+GRAINED, PLAIN_GRAINED = (dataclasses.replace(spec, grain=6.0) for spec in (FOLDED, PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,9 @@ WITHOUT_RESIDUAL = dataclasses.replace(FOLDED, residual=0.0)
         [FOLDED, WITHOUT_RESIDUAL, FOLDED],
         [LITTLE],
         [PLAIN, FOLDED],
+        [GRAINED, FOLDED],
     ],
-    ids=["built-in", "folded", "little", "plain"],
+    ids=["built-in", "folded", "little", "plain", "grained"],
 )
 @pytest.mark.parametrize("share", [1.0, 0.25])
 def test_it_paints_what_the_reference_painter_paints(specs: list[Generator], share: float) -> None:
@@ -73,7 +75,9 @@ def test_it_paints_what_the_reference_painter_paints(specs: list[Generator], sha
     assert (got != want).mean() < 0.01
 
 
-@pytest.mark.parametrize("specs", [[FOLDED, FOLDED], [PLAIN, FOLDED]], ids=["folded", "plain"])
+@pytest.mark.parametrize(
+    "specs", [[GRAINED, FOLDED], [PLAIN_GRAINED, FOLDED]], ids=["folded", "plain"]
+)
 @pytest.mark.parametrize("size", [(101, 64), (3, 130)])
 def test_tiles_make_the_same_painting_as_the_whole(
     specs: list[Generator], size: tuple[int, int]

@@ -16,20 +16,24 @@ const MODEL = {
   reach: 100,
   multiple: 8,
   minimum: 17,
-  measured_pixels: 1_500_000,
+  whole_pixels: 320_000,
+  measured_pixels: 200_000,
+  grain: 6,
   styles: [WAVE],
 };
+const GRAIN = { units: 32, fields: ["AAECAw=="] };
 const PAGE = "https://example.org/paint/";
 
 test("addresses are those of the page's folder, a model's with its checksum", () => {
-  const [style] = parseManifest({ format: 3, models: [MODEL] }, PAGE);
+  const [style] = parseManifest({ format: 4, grain: GRAIN, models: [MODEL] }, PAGE);
   expect(style.model.file).toBe(`${PAGE}models/masters.onnx?v=0123456789ab`);
   expect(style.thumbnail).toBe(WAVE.thumbnail);
+  expect(style.model.grain).toEqual({ strength: 6, units: 32, fields: [Int8Array.of(0, 1, 2, 3)] });
 });
 
 test("styles of one model share it, and have places in its mixture", () => {
   const models = [{ ...MODEL, styles: [WAVE, SCREAM] }, MODEL];
-  const [wave, scream, other] = parseManifest({ format: 3, models }, PAGE);
+  const [wave, scream, other] = parseManifest({ format: 4, grain: GRAIN, models }, PAGE);
   expect(scream.model).toBe(wave.model);
   expect(other.model).not.toBe(wave.model);
   expect([wave, scream, other].map(({ index, model }) => [index, model.styles])).toEqual([
@@ -43,23 +47,32 @@ test("styles of one model share it, and have places in its mixture", () => {
 test.each([
   [null, /not of this page’s format/],
   [{ format: 1, styles: [WAVE] }, /not of this page’s format/],
-  [{ format: 2, models: [MODEL] }, /not of this page’s format/],
-  [{ format: 3, models: [] }, /no style/],
-  [{ format: 3, models: [{ ...MODEL, reach: "far" }] }, /masters.*reach/],
-  [{ format: 3, models: [{ ...MODEL, file: undefined }] }, /its file/],
-  [{ format: 3, models: [{ ...MODEL, sha256: "0123" }] }, /masters.*its checksum/],
-  [{ format: 3, models: [{ ...MODEL, file: "https://evil.example/a.onnx" }] }, /not in the folder/],
-  [{ format: 3, models: [{ ...MODEL, file: "//evil.example/a.onnx" }] }, /not in the folder/],
-  [{ format: 3, models: [{ ...MODEL, file: "../a.onnx" }] }, /not in the folder/],
+  [{ format: 3, models: [MODEL] }, /not of this page’s format/],
+  [{ format: 4, models: [MODEL] }, /lacks its grain/],
+  [{ format: 4, grain: { units: 32, fields: ["AAEC"] }, models: [MODEL] }, /lacks its grain/],
+  [{ format: 4, grain: GRAIN, models: [] }, /no style/],
+  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, reach: "far" }] }, /masters.*reach/],
+  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, file: undefined }] }, /its file/],
+  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, sha256: "0123" }] }, /masters.*its checksum/],
+  [
+    { format: 4, grain: GRAIN, models: [{ ...MODEL, file: "https://evil.example/a.onnx" }] },
+    /not in the folder/,
+  ],
+  [
+    { format: 4, grain: GRAIN, models: [{ ...MODEL, file: "//evil.example/a.onnx" }] },
+    /not in the folder/,
+  ],
+  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, file: "../a.onnx" }] }, /not in the folder/],
   [
     {
-      format: 3,
+      format: 4,
+      grain: GRAIN,
       models: [{ ...MODEL, styles: [{ ...WAVE, thumbnail: "https://evil.example/a.png" }] }],
     },
     /masters.*its styles/,
   ],
-  [{ format: 3, models: [{ ...MODEL, styles: undefined }] }, /masters.*its styles/],
-  [{ format: 3, models: [{ ...MODEL, styles: [{}] }] }, /masters.*its styles/],
+  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, styles: undefined }] }, /masters.*its styles/],
+  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, styles: [{}] }] }, /masters.*its styles/],
 ])("what is wrong is said in words: %j", (data, words) => {
   expect(() => parseManifest(data, PAGE)).toThrow(words);
 });

@@ -10,7 +10,9 @@ const MODEL: Model = {
   reach: 100,
   multiple: 8,
   minimum: 17,
-  measured_pixels: 1_500_000,
+  whole_pixels: 320_000,
+  measured_pixels: 200_000,
+  grain: { strength: 0, units: 32, fields: [] },
   styles: 3,
 };
 

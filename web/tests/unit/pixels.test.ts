@@ -4,6 +4,7 @@ import {
   cut,
   fromPlanes,
   grown,
+  measuredSize,
   mixedRows,
   paste,
   shrink,
@@ -36,6 +37,15 @@ test("a size within so many pixels keeps proportions and is never larger", () =>
   expect(sizeWithin(4000, 3000, 1_500_000)).toEqual([1414, 1061]);
   expect(sizeWithin(40, 30, 1_500_000)).toEqual([40, 30]);
   expect(sizeWithin(90_000, 1, 1000)).toEqual([9487, 1]);
+});
+
+test("statistics are measured on the photo, or on a copy of a large one", () => {
+  const model = { whole_pixels: 320_000, measured_pixels: 200_000, multiple: 8 };
+  expect(measuredSize(641, 499, model)).toEqual([641, 499]);
+  expect(measuredSize(640, 500, model)).toEqual([640, 500]);
+  expect(measuredSize(641, 500, model)).toEqual([512, 400]);
+  expect(measuredSize(640, 500, model, 100_000)).toEqual([360, 280]);
+  expect(measuredSize(300, 300, model, 100_000)).toEqual([300, 300]);
 });
 
 test("a part is cut out and pasted back", () => {
