@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "neuralart"
 
-# A folder imports those before it; `errors` and `cli` are files.
+# A folder imports those before it; `errors` is a file.
 ORDER = [
     "errors",
     "machine",
@@ -51,7 +51,7 @@ HOMES = {
         "pictures.video.sound",
         "pictures.video.writing",
     },
-    "click": {"options.command_line", "cli"},
+    "click": {"options.command_line", "cli.commands", "cli.features", "cli.group"},
     "distributed": {"painting.cluster.crew"},
     "fsspec": {"painting.cluster.addresses"},
     "tqdm": {"machine.terminal"},

@@ -224,7 +224,8 @@ def test_stylize_paints_what_the_chain_does(run_dir: Path, tmp_path: Path) -> No
 def test_statistics_of_a_large_photo_are_measured_on_a_smaller_copy(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neuralart.chain.receptive_field.MEASURED_PIXELS", 30 * 30)
+    for name in ("MEASURED_PIXELS", "WHOLE_PIXELS"):
+        monkeypatch.setattr(f"neuralart.chain.receptive_field.{name}", 30 * 30)
     write_image(tmp_path / "p.png", picture(0, 61, 83))
     result = run_cli("stylize", tmp_path / "p.png", tmp_path / "q.png", "--model", run_dir)
     assert result.exit_code == 0, result.output

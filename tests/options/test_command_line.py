@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 from helpers import fails, run_cli
 
-from neuralart.cli import _Group, main
+from neuralart.cli import main
+from neuralart.cli.group import Commands
 from neuralart.options import command_line as options
 from neuralart.options.train import TrainConfig
 
 
-@click.group(cls=_Group, context_settings={"auto_envvar_prefix": "NEURALART"})
+@click.group(cls=Commands, context_settings={"auto_envvar_prefix": "NEURALART"})
 def show() -> None:
     pass
 

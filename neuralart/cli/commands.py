@@ -1,8 +1,6 @@
-"""The commands: their texts, the file that does each, and exit codes.
+"""The commands: their texts, and the file that does each.
 
-Results go to stdout: the paths that were written, or the table that was asked for. Progress, notes
-and errors go to stderr; an error is one line. Commands import what they need when they run, so
-that ``--help`` does not wait for MXNet.
+A command imports what it needs when it runs, so that ``--help`` does not wait for MXNet.
 """
 
 from __future__ import annotations
@@ -10,18 +8,16 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from neuralart import __version__
-from neuralart.errors import ConfigError, EngineError, NeuralArtError, OutputError
-from neuralart.machine.crash import report
+from neuralart.cli.features import features
+from neuralart.cli.group import Commands, note, run_process, show
+from neuralart.errors import ConfigError, EngineError
 from neuralart.machine.memory import check_address_space
-from neuralart.machine.signals import number_of, obeyed_signals
-from neuralart.machine.surroundings import lost_output, mend_environment, mend_streams
 from neuralart.machine.words import one_line
 from neuralart.options.command_line import (
     complete_model,
@@ -37,64 +33,8 @@ from neuralart.options.serve import ServeConfig
 from neuralart.options.train import LaunchConfig, PackConfig, TrainConfig
 
 
-class _Group(click.Group):
-    def main(self, *arguments: Any, **options: Any) -> Any:
-        mend_environment()
-        try:
-            return super().main(*arguments, **options)
-        except SystemExit as end:
-            if end.code or (reason := lost_output()) is None:
-                raise
-            _say_error(f"standard output: {reason}")
-            raise SystemExit(OutputError.exit_code) from None
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except NeuralArtError as error:
-            _say_error(str(error))
-            ctx.exit(error.exit_code)
-        except MemoryError:
-            _say_error("out of memory; end other programs, or raise the limit")
-            ctx.exit(EngineError.exit_code)
-        except KeyboardInterrupt as error:
-            _say_error("stopped")
-            ctx.exit(128 + number_of(error))
-        except click.ClickException as error:
-            error.message = one_line(error.message)  # type: ignore[misc]  # it is an argument's
-            raise
-        except EOFError as error:  # click takes it for the end of a conversation
-            raise RuntimeError("a file ends early") from error
-
-
-def _show(text: str) -> None:
-    """Write lines to stdout."""
-    for line in text.split("\n"):
-        click.echo(one_line(line))
-
-
-def _note(text: str) -> None:
-    """Write a line to stderr."""
-    click.echo(one_line(text), err=True)
-
-
-def _say_error(text: str) -> None:
-    _note(f"error: {text}")
-
-
-def run() -> None:
-    """The command of a process of its own: one line whatever happens, and no wait for Ctrl-C."""
-    mend_streams()  # first: a file that is opened would take the number of a closed stream
-    try:
-        with obeyed_signals(lambda: _say_error("stopped")):
-            main()
-    except Exception as error:  # noqa: BLE001
-        _say_error(report(error))
-        sys.exit(1)
-
-
 @click.group(
-    cls=_Group,
+    cls=Commands,
     context_settings={
         "auto_envvar_prefix": "NEURALART",
         "help_option_names": ["-h", "--help"],
@@ -109,6 +49,14 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(OneLine("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _set_engine(engine: str | None) -> None:
+    """Do not import MXNet for another engine. Call this before the modules that paint."""
+    if engine not in (None, "mxnet"):
+        from neuralart.engine.recorder import use_recorder
+
+        use_recorder()
 
 
 def _set_threads(threads: int | None) -> None:
@@ -132,7 +80,7 @@ def train(**options: Any) -> None:
     from neuralart.training.train import train as run
 
     if config.features == "random":
-        _note(
+        note(
             "note: --features random measures with random VGG weights: it shows that everything "
             "works, not how good a style can be"
         )
@@ -142,7 +90,7 @@ def train(**options: Any) -> None:
         # It writes nothing, so no run is in its way.
         overwrite = config.overwrite or not config.resume
         for line in cost(dataclasses.replace(config, overwrite=overwrite)):
-            _show(line)
+            show(line)
         return
     model, _ = run(config)
     say_path(model)
@@ -183,8 +131,8 @@ def pack(photos: Path, out: Path, **options: Any) -> None:
         overwrite=config.overwrite,
     )
     for name, why in sorted(packed.skipped.items()):
-        _note(f"skipped {name}: {why}")
-    _note(f"{packed.photos} photos, {len(packed.skipped)} files skipped")
+        note(f"skipped {name}: {why}")
+    note(f"{packed.photos} photos, {len(packed.skipped)} files skipped")
     say_path(out)
 
 
@@ -203,6 +151,7 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
     if len(paths) < 2:
         raise click.UsageError("name the photo, or several, and last the painting, or a folder/")
     config = StylizeConfig(**options)
+    _set_engine(config.engine)
     _set_threads(config.threads)
     from neuralart.machine.terminal import say, say_path
 
@@ -235,11 +184,12 @@ def stylize(paths: tuple[str, ...], **options: Any) -> None:
 def plan(photo: str, **options: Any) -> None:
     """Estimate tile, memory and time of a painting, with these options of stylize."""
     config = StylizeConfig(**options)
+    _set_engine(config.engine)
     _set_threads(config.threads)
     from neuralart.painting.plan import estimate
 
     for key, value in estimate(photo, config).rows():
-        _show(f"{key:8} {value}")
+        show(f"{key:8} {value}")
 
 
 @main.command()
@@ -257,7 +207,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     _set_threads(config.threads)
     from neuralart.serving.serve import serve as run
 
-    run(config, models, _show, _note)
+    run(config, models, show, note)
 
 
 @main.command()
@@ -278,7 +228,7 @@ def export(models: tuple[str, ...], **options: Any) -> None:
     else:
         folder, compared = config.verify, verify(config.verify)
     for entry in compared:
-        _note(str(entry))
+        note(str(entry))
     say_path(folder)
 
 
@@ -313,7 +263,7 @@ def optimize(photo: Path, painting: Path, **options: Any) -> None:
 
     path, losses = run(photo, painting, config)
     terms = ", ".join(f"{name} {losses[name]:.2f}" for name in TERMS if name in losses)
-    _note(terms)
+    note(terms)
     say_path(path)
 
 
@@ -333,7 +283,7 @@ def evaluate(model: str, **options: Any) -> None:
 
     result = run(model, config)
     results = result["styles"].values() if config.every_style else [result]
-    _show(
+    show(
         "\n\n".join(
             f"{each['style']}: {evaluation_heading(each)}\n{evaluation_table(each)}"
             for each in results
@@ -346,7 +296,7 @@ def models() -> None:
     """List the models that ship with neuralart, and their styles."""
     from neuralart.measuring.info import list_models
 
-    _show(list_models())
+    show(list_models())
 
 
 @main.command()
@@ -377,76 +327,20 @@ def doctor(ctx: click.Context) -> None:
 
     facts = doctors.find_facts()
     for what, how in doctors.describe(facts):
-        _show(f"{what:24} {how}")
-    for note in doctors.notes(facts):
-        _show(f"note: {note}")
+        show(f"{what:24} {how}")
+    for line in doctors.notes(facts):
+        show(f"note: {line}")
     found = doctors.problems(facts)
     for problem in found:
-        _note(f"problem: {problem}")
+        note(f"problem: {problem}")
     if found:
         ctx.exit(EngineError.exit_code)
     click.echo("no problem found")
 
 
-@main.group()
-def features() -> None:
-    """Manage the VGG networks of `train --features`."""
+main.add_command(features)
 
 
-@features.command("list")
-def features_list() -> None:
-    """List the known names and their files."""
-    from neuralart.loss.features.store import entries
-
-    for entry in entries():
-        if entry.path is None:
-            click.echo(f"{entry.name:12} {'made':>9}  when used")
-        else:
-            size = f"{entry.path.stat().st_size / 1e6:.1f} MB" if entry.is_there else "not here"
-            click.echo(one_line(f"{entry.name:12} {size:>9}  {entry.path}"))
-
-
-@features.command("info")
-@click.argument("name", metavar="NAME|FILE")
-def features_info(name: str) -> None:
-    """Show what features are, how they are run, and their checksum."""
-    from neuralart.loss.features.store import describe, load_features
-
-    for key, value in describe(load_features(name)).items():
-        click.echo(one_line(f"{key:12} {value}"))
-
-
-@features.command("fetch")
-@click.option(
-    "--url",
-    metavar="URL",
-    help="A folder on the web that has the files, instead of torchvision's and MXNet's servers.",
-)
-def features_fetch(url: str | None) -> None:
-    """Download the full VGG-19, check it, and keep it under the name vgg19."""
-    from neuralart.loss.features.fetch import fetch
-    from neuralart.machine.terminal import say_path
-
-    say_path(fetch(url, lambda text: _note(f"note: {text}")))
-
-
-@features.command("convert")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FILE.npz",
-    help="File to write; by default one in the cache, as vgg19 if it is the full VGG-19.",
-)
-@click.option(
-    "--pixels",
-    type=click.Choice(["imagenet", "rgb", "bgr"]),
-    help="Input that the network was trained on, if the names of its arrays imply another.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def features_convert(file: Path, out: Path | None, pixels: str | None, overwrite: bool) -> None:
-    """Check a FILE of VGG-19 weights, and keep it for use by its name."""
-    from neuralart.loss.features.store import convert
-    from neuralart.machine.terminal import say_path
-
-    say_path(convert(file, out, pixels, overwrite))
+def run() -> None:
+    """The entry point of a process: ``neuralart``, or ``python -m neuralart``."""
+    run_process(main)

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from neuralart.cli.commands import main, run, train
+
+__all__ = ["main", "run", "train"]
