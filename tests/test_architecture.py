@@ -60,6 +60,7 @@ HOMES = {
         "engine.onnx_runtime.executor",
         "engine.onnx_runtime.graph",
         "engine.onnx_runtime.operators",
+        "exporting.to_onnx.grain",
         "exporting.to_onnx.graph",
         "exporting.to_onnx.norms",
     },

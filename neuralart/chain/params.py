@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.chain.specs import RGB, Generator, Layer, prefix
+from neuralart.chain.specs import RGB, Generator, Layer, prefix, with_grain_of
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
 from neuralart.machine.seeds import Purpose, random_numbers
@@ -80,7 +80,7 @@ def initial_params(
     shifts have a row for each style.
     Raises ConfigError if stages of different specifications are to share weights.
     """
-    if share_weights and len(set(specs)) > 1:
+    if share_weights and len(set(with_grain_of(specs, 0.0))) > 1:
         raise ConfigError(
             "--share-weights: all stages must be of one kind, as in --chain deconv,deconv"
         )

@@ -16,7 +16,6 @@ from typing import Any
 
 from neuralart.errors import ConfigError
 from neuralart.machine.words import short
-from neuralart.pictures.grain import LARGEST_GRAIN
 
 OPERATIONS = ("conv", "deconv")
 
@@ -53,6 +52,9 @@ _LARGEST = {
 
 LARGEST_MULTIPLE = 256
 """The largest product of a generator's strides."""
+
+DEFAULT_GRAIN, LARGEST_GRAIN = 6.0, 64.0
+"""Of a chain's photos: standard deviations in levels of 255. With 12, small things suffer."""
 
 # The smallest edge of the squares that chains learn on.
 _SMALLEST_PX = 32

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuralart.chain.specs import LARGEST_GRAIN
 from neuralart.options.field import DEVICE_HELP, MODEL_HELP, THREADS_HELP, option
-from neuralart.pictures.grain import LARGEST_GRAIN
 
 # Files that `stylize` paints frame by frame.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")

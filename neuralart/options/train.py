@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from neuralart.chain.kinds import GENERATORS
-from neuralart.chain.specs import Generator, with_grain_of
+from neuralart.chain.specs import DEFAULT_GRAIN, LARGEST_GRAIN, Generator, with_grain_of
 from neuralart.errors import ConfigError
 from neuralart.loss.layers import CONTENT_LAYER, CONTENT_LAYERS
 from neuralart.options.field import FEATURES_HELP, THREADS_HELP, option
-from neuralart.pictures.grain import DEFAULT_GRAIN, LARGEST_GRAIN
 
 RATE, ROWS_RATE = 3e-3, 1e-2  # of all weights, and of scales and shifts alone
 

@@ -17,11 +17,6 @@ import numpy.typing as npt
 
 from neuralart.machine.seeds import Purpose, random_numbers
 
-DEFAULT_GRAIN = 6.0
-"""Standard deviation in levels of 255. With 12, small things suffer."""
-
-LARGEST_GRAIN = 64.0
-
 BLUR_PX = 3.0
 """Standard deviation of the Gaussian that makes grain of white noise: the breadth of a stroke. With
 1.5, strokes are short hairs; with 5, more spots are left."""

@@ -107,7 +107,7 @@ describe("with threads", () => {
   test("a photo of 270,000 pixels is measured in its own size", async () => {
     await choose(page, "middle.png");
     await painted(page);
-    await compare(page, "middle.tiny.png", 0.1); // 0.5 if it is measured on a copy
+    await compare(page, "middle.tiny.png", 0.1);
     await choose(page, "photo.png");
     await painted(page);
   });
