@@ -11,6 +11,7 @@ from helpers import fails, picture, run_cli
 from published_2016 import Part, painted, params_bytes, random_parts, write_zip
 
 from neuralart.chain.model import load_model
+from neuralart.chain.receptive_field import painting_frame_px
 from neuralart.engine.door import mx
 from neuralart.importing.generators_2016 import SPECS
 from neuralart.pictures.frame import Frame
@@ -19,8 +20,6 @@ from neuralart.pictures.reading import PictureFile
 from neuralart.pictures.writing import write_image, write_picture
 
 NAMES = [f"model/{k}/v3_0002-0026000.params" for k in range(4)]
-
-FRAME = Frame.even(32)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +52,10 @@ def test_paintings_are_those_of_plain_mxnet(model: Path, parts: list[Part], tmp_
     write_picture(tmp_path / "photo.png", Picture(photo))
     x = photo.transpose(2, 0, 1)[None].astype(np.float32) / 257
     x -= np.array([123.68, 116.779, 103.939], np.float32)[:, None, None]
-    # In plain MXNet, too, the picture is painted in the frame that neuralart paints in.
-    outputs = [FRAME.inside(out) for out in painted(parts, FRAME.around(x))]
-    for stage, out in enumerate(outputs, 1):
+    for stage in range(1, len(SPECS) + 1):
+        # In plain MXNet, too, the picture is painted in the frame that neuralart paints in.
+        frame = Frame.even(painting_frame_px(SPECS[:stage]))
+        out = frame.inside(painted(parts, frame.around(x))[stage - 1])
         target = tmp_path / f"{stage}.png"
         result = run_cli(
             "stylize", tmp_path / "photo.png", target, "--model", model, "--stage", stage

@@ -98,7 +98,7 @@ def test_help_lists_what_plan_uses(run_dir: Path, monkeypatch: pytest.MonkeyPatc
     listed = {param.name for param in main.commands["plan"].params} - {"photo", "threads"}
     assert listed <= used & fields
     unlisted = (used & fields) - listed
-    assert unlisted <= {"colors"}  # which is checked, and changes no number of the plan
+    assert unlisted <= {"colors", "grain"}  # which change no number of the plan
 
 
 def test_time_is_scaled_from_a_piece(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
