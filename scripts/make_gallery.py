@@ -37,7 +37,7 @@ PHOTOS = {
 }
 LONGER_EDGE_PX = 512
 STYLE_EDGE_PX = 160
-OPENING = ("starry-night", "chelsea.png", 256)  # style, photo, edge of the squares in pixels
+OPENING = ("starry-night", "rocket.jpg", 256)  # style, photo, edge of the squares in pixels
 MOST_BYTES = 60_000
 QUALITIES = range(92, 40, -4)
 LINE = 100  # characters
