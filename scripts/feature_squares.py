@@ -13,7 +13,7 @@ import numpy as np
 from neuralart.chain.model import Model
 from neuralart.chain.reference import ReferencePainter
 from neuralart.engine.contract import Devices
-from neuralart.pictures.editing import resize_shorter_edge
+from neuralart.pictures.editing import random_crop, resize_shorter_edge
 from neuralart.pictures.photos.stream import LARGEST_SCALE, Photos
 from neuralart.pictures.pixels import Image, X, to_image, to_x
 
@@ -95,15 +95,6 @@ def halved(image: Image) -> Image:
     return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
-def part(image: Image, edge_px: int, rng: np.random.Generator) -> Image:
-    """A random square of an image.
-
-    Shape:   (H, W, 3) uint8 -> (edge, edge, 3)
-    """
-    top, left = (int(rng.integers(size - edge_px + 1)) for size in image.shape[:2])
-    return image[top : top + edge_px, left : left + edge_px]
-
-
 @dataclass(frozen=True)
 class Squares:
     """What the student looks at.
@@ -137,7 +128,7 @@ class Squares:
                 images = [
                     square
                     for image in images
-                    for square in (halved(image), part(image, phase.crop_px, rng))
+                    for square in (halved(image), random_crop(image, phase.crop_px, rng))
                 ]
             else:
                 images = [distorted(image, rng) for image in images]
@@ -165,7 +156,7 @@ class Squares:
             edge_px = photos[1].shape[0]
             picture = self.pictures[rng.integers(len(self.pictures))]
             picture = resize_shorter_edge(picture, int(edge_px * rng.uniform(1, LARGEST_SCALE)))
-            return [first, part(picture, edge_px, rng)]
+            return [first, random_crop(picture, edge_px, rng)]
         if chance < 0.75:
             return [first, painted(photos[1], rng)]
         return [first, distorted(photos[1], rng)]

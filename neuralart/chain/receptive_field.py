@@ -100,13 +100,12 @@ def painting_frame(height: int, width: int, specs: Sequence[Generator]) -> Frame
     return Frame(px, bottom, px, right)
 
 
-def measured_size(height: int, width: int, specs: Sequence[Generator]) -> tuple[int, int]:
-    """The (height, width) at which a picture's norm statistics are measured.
+def copy_size(height: int, width: int, specs: Sequence[Generator]) -> tuple[int, int]:
+    """The (height, width) of the copy that a large picture's norm statistics are measured on.
 
     It is the picture's own up to `MEASURED_PIXELS`; else about that many pixels, in multiples of
     `size_multiple`.
     """
-
     scale = (MEASURED_PIXELS / (height * width)) ** 0.5
     if scale >= 1:
         return height, width

@@ -6,7 +6,8 @@ PyTorch, and `neuralart.engine.onnx_runtime` those of ONNX Runtime, which comput
 stands above imports this file, and opens devices by `neuralart.engine.devices`.
 
 **Arrays.** An `Array` belongs to an engine and stays on its device. It has ``shape``, takes ``+``,
-``-``, ``*`` and ``/`` with arrays of its device and with numbers, ``+=`` in place, and slices. A
+``-``, ``*`` and ``/`` with numbers and with arrays of its device, whose axes of size 1 are
+repeated, ``+=`` in place, and slices. A
 `Batch` is a list with one array for each device: device i has photos ``i * n .. (i + 1) * n - 1``.
 
 **Ownership.** What an executor hands out (outputs, gradients) is its own memory: valid until its
@@ -34,6 +35,12 @@ Numbers = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 Edges = tuple[int, int, int, int]
 """Pixels of a frame at the top, bottom, left and right."""
+
+
+def sum_of(a: Batch, b: Batch) -> Batch:
+    """The sum of two batches, device by device."""
+    return [x + y for x, y in zip(a, b, strict=True)]
+
 
 MEETING_FILE = "NEURALART_MEETING_FILE"
 """The environment variable with the file by which PyTorch's workers of one machine meet."""

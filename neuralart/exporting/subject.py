@@ -106,7 +106,8 @@ def _in_words(name: str) -> str:
 def file_names(names: Iterable[str]) -> list[str]:
     """Make names valid as file names, and different from each other.
 
-    Characters that a file name should not have become hyphens. A name that is taken gets a number: ``wave``, ``wave-2``.
+    Characters that a file name should not have become hyphens. A name that is taken gets a number:
+    ``wave``, ``wave-2``.
     """
     taken: list[str] = []
     for name in names:

@@ -182,10 +182,18 @@ _FP32, _FP16, _INT8 = Difference(1.0, 0.1), Difference(2.0, 0.2), Difference(64,
 
 TARGETS = {
     # For scale: rounding to whole pixel values changes them by up to 0.5.
-    "mxnet": Target(write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}, ("mxnet",), False),
+    "mxnet": Target(
+        write_mxnet, run_mxnet, {"fp32": Difference(0.1, 0.1)}, ("mxnet",), grains=False
+    ),
     "onnx": Target(write_onnx, run_onnx, {"fp32": _FP32, "fp16": _FP16, "int8": _INT8}, _ONNX),
     "ort": Target(write_ort, run_onnx, {"fp16": _FP16, "fp32": _FP32, "int8": _INT8}, _ONNX),
     "web": Target(
-        write_web, run_onnx, {"fp16": _FP16, "fp32": _FP32}, _ONNX, False, page.check, page.finish
+        write_web,
+        run_onnx,
+        {"fp16": _FP16, "fp32": _FP32},
+        _ONNX,
+        grains=False,
+        check=page.check,
+        finish=page.finish,
     ),
 }

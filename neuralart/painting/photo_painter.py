@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from neuralart.chain.model import Model
 from neuralart.chain.reference import ReferencePainter, Task
-from neuralart.chain.specs import prefix
 from neuralart.engine.contract import Devices
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
 from neuralart.machine.memory import address_space_left, free_memory, parse_memory
-from neuralart.painting.folded.folding import residuals
+from neuralart.painting.folded.folding import with_fixed_residuals
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.kept import KeptGraphs
 from neuralart.painting.tiles import (
@@ -101,12 +99,10 @@ class PhotoPainter:
         with the ``precision``.
         """
         self._specs = model.specs[:stages]
-        weights = residuals(self._specs, list(map(prefix, range(stages))), model.params, share)
-        mixed = [
-            dataclasses.replace(spec, residual=a, learn_residual=False)
-            for spec, a in zip(self._specs, weights, strict=True)
-        ]
-        self._graphs = KeptGraphs(mixed if share < 1 else self._specs, model.params, devices)
+        mixed = self._specs
+        if share < 1:
+            mixed = with_fixed_residuals(self._specs, model.params, share)
+        self._graphs = KeptGraphs(mixed, model.params, devices)
         self._folded_bytes = 0.0  # what the folded painter keeps
         self._folded = FoldedPainter(
             self._specs, model.params, devices, share=share, precision=precision

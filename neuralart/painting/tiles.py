@@ -78,13 +78,13 @@ def measured_size(
     """The (height, width) at which `stylize` measures the statistics of a photo.
 
     It is the photo's own up to `WHOLE_PIXELS`, if the graph takes at most half of the memory for
-    painting. Otherwise `receptive_field.measured_size` says it.
+    painting. Otherwise it is that of a copy, see `copy_size`.
     """
     if height * width <= receptive_field.WHOLE_PIXELS:
         needed = 2 * measuring_bytes(height, width, specs)
         if max_memory is None or needed <= max_memory - BASE_BYTES:
             return height, width
-    return receptive_field.measured_size(height, width, specs)
+    return receptive_field.copy_size(height, width, specs)
 
 
 def fixed_bytes(

@@ -57,7 +57,7 @@ MEASURED_SECONDS = 0.25
 # mean. Until then frames share a bound graph, which saves a sixth of a frame's time at 640x360.
 NOTICED_DRIFT = 0.001
 
-# The same as `SMOOTHING_SECONDS` for the weights of faces, which the detector misses in a frame now and then.
+# As `SMOOTHING_SECONDS`, of the weights of faces: the detector misses one in a frame now and then.
 FACE_SECONDS = 0.3
 
 

@@ -97,6 +97,12 @@ def centre_crop(image: Image, edge_px: int) -> Image:
     return image[top : top + edge_px, left : left + edge_px]
 
 
+def random_crop(image: Image, edge_px: int, rng: np.random.Generator) -> Image:
+    """Crop ``edge_px`` x ``edge_px`` pixels anywhere in a picture that is at least as large."""
+    top, left = (int(rng.integers(size - edge_px + 1)) for size in image.shape[:2])
+    return image[top : top + edge_px, left : left + edge_px]
+
+
 def contact_sheet(rows: list[list[Image]], gap_px: int = 4) -> Image:
     """Lay out pictures of one size in rows and columns on white, ``gap_px`` apart."""
     height, width = rows[0][0].shape[:2]

@@ -9,7 +9,7 @@ import numpy as np
 from neuralart.chain.graph import training_graph
 from neuralart.chain.params import is_row
 from neuralart.chain.specs import Generator, prefix
-from neuralart.engine.contract import Batch, Devices, Executor
+from neuralart.engine.contract import Batch, Devices, Executor, sum_of
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.frame import MIDDLE_FRAME, Frame
 from neuralart.pictures.grain import with_grain
@@ -28,16 +28,12 @@ def suffix_sum(d_x: Batch, later: Batch | None, later_input: Batch | None) -> Ba
 
     Source: dmlc/mxnet, example/neural-style/end_to_end/boost_train.py, 2016.
     """
-    return d_x if later is None else _sum(d_x, later)
+    return d_x if later is None else sum_of(d_x, later)
 
 
 def through(d_x: Batch, later: Batch | None, later_input: Batch | None) -> Batch:
     """True back-propagation: later losses come through the later generators (deep supervision)."""
-    return d_x if later_input is None else _sum(d_x, later_input)
-
-
-def _sum(a: Batch, b: Batch) -> Batch:
-    return [x + y for x, y in zip(a, b, strict=True)]
+    return d_x if later_input is None else sum_of(d_x, later_input)
 
 
 COUPLINGS: dict[str, Couple] = {"own": own, "suffix_sum": suffix_sum, "through": through}
@@ -55,10 +51,10 @@ class Chain:
     A `Batch` has ``photos`` of each device, (photos, 3, edge, edge), each normalised by statistics
     of its own. Inside, a photo stands in a ``frame``, which may be set to another one as large
     before `forward`, and gets the chain's grain, of which ``place`` is the photos' first pixel.
-    Parameters go in and out as arrays by name (``g0_conv0_weight``); scales and
-    shifts are (styles, C) and learn at ``rows_factor`` times the rate; with ``rows_alone`` nothing
-    else learns. With ``share_weights`` all stages are one generator that paints again and again,
-    under ``g0_``.
+    Parameters go in and out as arrays by name (``g0_conv0_weight``); scales and shifts are
+    (styles, C) and learn at ``rows_factor`` times the rate; with ``rows_alone`` nothing else
+    learns. With ``share_weights`` all stages are one generator that paints again and again, under
+    ``g0_``.
 
     A step is one or more times `forward` and `backward`, then `update`; ``batch`` says of how many
     photos, here and on other machines. ``add_up`` may replace every gradient by its sum over
@@ -152,8 +148,8 @@ class Chain:
     def _with_grain(self, x0: Batch) -> Batch:
         if not self._grain:
             return x0
-        grain = with_grain(np.zeros(x0[0].shape, np.float32), self._grain, self.place)
-        return _sum(x0, self.devices.put_common(grain))
+        plane = np.zeros((1, 1, *x0[0].shape[2:]), np.float32)
+        return sum_of(x0, self.devices.put_common(with_grain(plane, self._grain, self.place)))
 
     def framed(self, d_x: Batch) -> Batch:
         """A gradient by an output as `backward` takes it, copied: nothing is asked of the frame."""

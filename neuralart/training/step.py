@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.engine.contract import Batch
+from neuralart.engine.contract import Batch, sum_of
 from neuralart.loss.objective import Losses, named
 from neuralart.loss.perceptual import Perceptual
 from neuralart.pictures.pixels import X
@@ -64,7 +64,7 @@ def batch_gradients(
             rows, d_x = perceptual.score_batch(xs[k], chosen, log_weight=weight)
             if discriminator and k == max(scored):
                 pull = discriminator.judge(xs[k], chosen, one_hot, weight)
-                d_x = [each + more for each, more in zip(d_x, pull, strict=True)]
+                d_x = sum_of(d_x, pull)
             numbers += [devices.flatten([rows]), devices.squares(d_x)]
             gradients[k] = chain.framed(d_x)
         chain.backward([gradients.get(k) for k in chain.trained])

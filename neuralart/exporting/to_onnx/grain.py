@@ -26,20 +26,20 @@ def add_grain(builder: Builder, strength: float, size: tuple[int, int] | None) -
         nodes.append(helper.make_node(op, inputs, [f"grain_{name}"], name=f"grain_{name}", **attrs))
         return f"grain_{name}"
 
-    def places(axis: int, period: int) -> str:
-        """Where in a field the rows (axis 2) or columns (3) of the picture are."""
-        name = f"places{axis}_{period}"
+    def numbered(axis: int) -> str:
+        """The numbers of the rows (axis 2) or columns (3) of the picture."""
         if size is not None:
-            return builder.stored(np.arange(size[axis - 2]) % period, f"grain_{name}")
-        end = add("Shape", ["image"], f"{name}_size", start=axis, end=axis + 1)
-        end = add("Squeeze", [end], f"{name}_end")
+            return builder.stored(np.arange(size[axis - 2]), f"grain_axis{axis}")
+        end = add("Shape", ["image"], f"size{axis}", start=axis, end=axis + 1)
+        end = add("Squeeze", [end], f"end{axis}")
         zero, one = (builder.stored(np.array(n, np.int64), f"grain_{n}") for n in (0, 1))
-        numbers = add("Range", [zero, end, one], f"{name}_numbers")
-        return add("Mod", [numbers, builder.stored(ints(period), f"grain_{period}")], name)
+        return add("Range", [zero, end, one], f"axis{axis}")
 
+    axes = [numbered(axis) for axis in (2, 3)]
     total = "image"
     for number, field in enumerate(fields()):
-        rows, columns = (places(axis, len(field)) for axis in (2, 3))
+        period = builder.stored(ints(len(field)), f"grain_period{number}")
+        rows, columns = (add("Mod", [axis, period], f"{axis}_{number}") for axis in axes)
         stored = builder.stored(field, f"grain_field{number}")
         at_rows = add("Gather", [stored, rows], f"rows{number}", axis=0)
         part = add("Gather", [at_rows, columns], f"part{number}", axis=1)

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart.chain.specs import PHASES, RGB, Generator, Layer
+from neuralart.chain.specs import prefix as prefix_of
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.pixels import PIXEL_MEAN, X
 
@@ -80,6 +82,17 @@ def residuals(
         )
     weights[-1] = 1 - share * (1 - weights[-1])
     return weights
+
+
+def with_fixed_residuals(
+    specs: Sequence[Generator], params: Arrays, share: float = 1.0
+) -> tuple[Generator, ...]:
+    """The stages of a chain with their `residuals` in place of learned ones."""
+    weights = residuals(specs, [prefix_of(k) for k in range(len(specs))], params, share)
+    return tuple(
+        dataclasses.replace(spec, residual=a, learn_residual=False)
+        for spec, a in zip(specs, weights, strict=True)
+    )
 
 
 def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK, out: X | None = None) -> X:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +21,8 @@ from neuralart.painting.folded.folding import (
     can_fold,
     fold,
     from_blocks,
-    residuals,
     to_blocks,
+    with_fixed_residuals,
 )
 from neuralart.painting.folded.graph import folded_chain
 from neuralart.painting.tiles import Span, Tiling, best_tiling
@@ -102,11 +101,8 @@ class FoldedPainter:
         self._params = params
         self._devices = devices
         self._prefixes = [prefix(k) for k in range(len(specs))]
-        self._weights = residuals(specs, self._prefixes, params, share)
-        self._specs = [
-            dataclasses.replace(spec, residual=a, learn_residual=False)
-            for spec, a in zip(specs, self._weights, strict=True)
-        ]
+        self._specs = with_fixed_residuals(specs, params, share)
+        self._weights = [spec.residual for spec in self._specs]
         self._folds = can_fold(specs)
         self._dtype = "bfloat16" if precision == "bfloat16" else "float32"
         if precision != "float32" and not self._folds:
@@ -139,7 +135,7 @@ class FoldedPainter:
         """Find the 8-bit ranges on a picture. All pictures are then painted with them."""
         (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()
         frame = painting_frame_px(self._specs)
-        pixels = self._with_grain(tile_pixels(image, frame, *tile), image, frame, *tile)
+        pixels = self._tile(image, frame, *tile)
         kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
         for layer in self._specs[0].layers:
             name = f"{self._prefixes[0]}{layer.name}"
@@ -171,9 +167,7 @@ class FoldedPainter:
         executor = self._bound(shape, statistics)
         painting = np.empty_like(image)
         for rows, columns in tiling.tiles():
-            pixels = self._with_grain(
-                tile_pixels(image, tiling.frame, rows, columns), image, tiling.frame, rows, columns
-            )
+            pixels = self._tile(image, tiling.frame, rows, columns)
             made = self._paint_tile(executor, pixels, image.dtype, self._power)
             painting[rows.target, columns.target] = made[rows.made, columns.made]
         return painting
@@ -183,11 +177,9 @@ class FoldedPainter:
         """Pixels along the edge of a block."""
         return BLOCK if self._folds else 1
 
-    def _with_grain(
-        self, pixels: Pixels, image: Pixels, frame: int, rows: Span, columns: Span
-    ) -> npt.NDArray[Any]:
-        """A tile of a picture with the chain's grain, not rounded; `tile_pixels` has cut it out."""
-        strength = self._specs[0].grain
+    def _tile(self, image: Pixels, frame: int, rows: Span, columns: Span) -> npt.NDArray[Any]:
+        """`tile_pixels` with the chain's grain, which is not rounded."""
+        pixels, strength = tile_pixels(image, frame, rows, columns), self._specs[0].grain
         if not strength:
             return pixels
         places = (

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart.engine.contract import Batch, Devices, Edges
+from neuralart.pictures.editing import random_crop
 from neuralart.pictures.pixels import Image, X, to_x
 
 UNIT = 1 / 128  # a step of x in the discriminator's scale, in which x is about -1..1
@@ -94,5 +95,4 @@ def large_enough(image: Image, edge: int) -> Image:
 
 def random_square(image: Image, edge: int, rng: np.random.Generator) -> X:
     """A square of an image that is `large_enough`, anywhere in it: (1, 3, edge, edge)."""
-    top, left = (int(rng.integers(size - edge + 1)) for size in image.shape[:2])
-    return to_x(image[top : top + edge, left : left + edge])
+    return to_x(random_crop(image, edge, rng))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.engine.contract import Batch, Devices
+from neuralart.engine.contract import Batch, Devices, sum_of
 from neuralart.machine.archive import Arrays
 from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.pictures.pixels import Image
@@ -140,7 +140,7 @@ class Discriminator:
         numbers.append(self._devices.flatten([as_real]))
         self._learner.backward(self._ones, None)
         row = self._devices.flatten(numbers)
-        self._sums = row if self._sums is None else _sum(self._sums, row)
+        self._sums = row if self._sums is None else sum_of(self._sums, row)
         return d_x
 
     def _squares(self, styles: Sequence[int]) -> Batch:
@@ -193,7 +193,3 @@ def named_losses(means: Sequence[float]) -> GanLosses:
     """The means over photos of `Discriminator.losses`, by name."""
     generator, painted, real = means
     return {"discriminator": float(painted + real), "generator": float(generator)}
-
-
-def _sum(a: Batch, b: Batch) -> Batch:
-    return [x + y for x, y in zip(a, b, strict=True)]
