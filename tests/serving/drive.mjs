@@ -110,6 +110,7 @@ async function run() {
   await page.goto(address);
   await said("Training");
   await page.locator("#curves polyline").first().waitFor({ state: "attached" });
+  await page.locator("#sheets figcaption").first().waitFor(); // the curves are shown before
   found.where = await page.locator("#where").textContent();
   found.sheets = await page.locator("#sheets figcaption").allTextContents();
   found.axe = await axe();
