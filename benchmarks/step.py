@@ -36,7 +36,7 @@ def steps_of(
     device, _, precision = name.partition("=")
     devices = open_device(device, precision or "float32")
     specs = [GENERATORS[kind] for kind in kinds]
-    weights = LossWeights(content=6, layout=12, checkerboard=1e5, two_scales=True)
+    weights = LossWeights(content=6, layout=12, palette=5, checkerboard=1e5, two_scales=True)
     loss = Perceptual(features, weights, devices)
     shape = (photos, 3, EDGE_PX, EDGE_PX)
     noise = np.random.default_rng(0).normal(0, 50, shape).astype(np.float32)

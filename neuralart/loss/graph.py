@@ -10,9 +10,11 @@ from neuralart.loss.objective import LossWeights
 from neuralart.loss.terms import (
     checkerboard,
     coarse,
+    colours,
     content_loss,
     gram,
     layout_loss,
+    palette_loss,
     style_loss,
     total_variation,
 )
@@ -20,6 +22,9 @@ from neuralart.loss.vgg import Weights, style_maps, vgg
 
 LAYER_WEIGHTS = "layer_weights"
 """The parameter with the weights of a style's layers, (styles, style terms)."""
+
+PALETTE, WHITENING = "gram_palette", "whitening"
+"""The parameters with the palettes of all styles, (styles, 4, 4) each."""
 
 
 def gram_name(term: str) -> str:
@@ -51,7 +56,8 @@ def loss_graph(
     """The losses of pictures, each against its own photo and its own style.
 
     Shape:  x (photos, 3, H, W); style (photos, styles), a one for the style and zeros;
-            content (photos, C, h, w) and layout (photos, 2, H / 16, W / 16) of `content_graph`
+            content (photos, C, h, w) and layout (photos, 2, H / 16, W / 16) of `content_graph`;
+            the layout where `LossWeights.keeps_layout`
             -> every term times its weight (photos, terms), in the order of `LossWeights.terms` and
             without a gradient; the totals (photos,)
     """
@@ -68,16 +74,23 @@ def loss_graph(
     ]
     layers = sym.Variable(LAYER_WEIGHTS, shape=(styles, len(wanted)))
     arrays = [*maps, *wanted, sym.dot(style, layers), taps[layer], sym.Variable("content"), x]
-    if weights.layout:
+    if weights.keeps_layout:
         arrays += [coarse(x), sym.Variable("layout")]
+    if weights.palette:
+        palettes = [_of_style(style, name, (styles, 4, 4)) for name in (WHITENING, PALETTE)]
+        arrays += [colours(x), *palettes]
     rows, totals = [], []
     for each in zip(*(_split(array, photos) for array in arrays), strict=True):
         count = len(wanted)
         grams = [gram(features) for features in each[:count]]
-        row, content, target, picture = each[2 * count : 2 * count + 4]
+        row, content, target, picture, *more = each[2 * count :]
         losses = {"content": content_loss(content, target), "tv": total_variation(picture)}
         if weights.layout:
-            losses["layout"] = layout_loss(*each[2 * count + 4 :])
+            losses["layout"] = layout_loss(*more[:2])
+        if weights.palette:
+            _, layout, means, *tables = more
+            whitening, palette = (sym.reshape(table, shape=(-3, 0)) for table in tables)
+            losses["palette"] = palette_loss(gram(means), whitening, palette, layout)
         if weights.checkerboard:
             losses["checkerboard"] = checkerboard(picture)
         targets = [sym.reshape(table, shape=(-3, 0)) for table in each[count : 2 * count]]

@@ -27,6 +27,10 @@ zeros spoil a large part of a map, and a separate padding costs little."""
 COARSE_PX = 16
 """The edge of the squares whose means are a picture's layout."""
 
+PALETTE_PX = 8
+"""The edge of the squares whose means are a picture's palette: as broad as a brush stroke, so that
+coloured fringes of edges do not count."""
+
 
 @dataclass(frozen=True)
 class VggSpec:

@@ -39,6 +39,7 @@ class LossWeights:
     layout: float = 0.0
     tv: float = 5.0
     checkerboard: float = 0.0
+    palette: float = 0.0
     two_scales: bool = False
 
     @property
@@ -52,10 +53,19 @@ class LossWeights:
         """All terms, in the order in which a graph puts its losses out."""
         return (*self.style_terms, *self.others())
 
+    @property
+    def keeps_layout(self) -> bool:
+        """Whether the loss looks at the photo's layout."""
+        return bool(self.layout or self.palette)
+
     def others(self) -> dict[str, float]:
-        """The weights of content, total variation, layout and checkerboard; the last two if any."""
+        """The weights of content and total variation, and of the other terms that have one."""
         weights = {"content": self.content, "tv": self.tv}
-        more = {"layout": self.layout, "checkerboard": self.checkerboard}
+        more = {
+            "layout": self.layout,
+            "palette": self.palette,
+            "checkerboard": self.checkerboard,
+        }
         return weights | {name: weight for name, weight in more.items() if weight}
 
 

@@ -16,6 +16,8 @@ from neuralart.engine.contract import Batch, Devices, Executor, Shape
 from neuralart.loss.features.store import Features
 from neuralart.loss.graph import (
     LAYER_WEIGHTS,
+    PALETTE,
+    WHITENING,
     content_graph,
     gram_graph,
     gram_name,
@@ -23,6 +25,7 @@ from neuralart.loss.graph import (
 )
 from neuralart.loss.layers import CONTENT_LAYER
 from neuralart.loss.objective import TINY_LOSS, UNIFORM, Losses, LossWeights, named
+from neuralart.loss.palette import palette_of
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.pixels import X
 
@@ -55,7 +58,7 @@ class Perceptual:
     def set_styles(
         self, styles: Sequence[Sequence[X]], layer_weights: npt.ArrayLike = UNIFORM
     ) -> None:
-        """Take the Gram matrices of style images as the styles to reach.
+        """Take the Gram matrices and palettes of style images as the styles to reach.
 
         styles         for each style its image, (1, 3, H, W), and with two scales the image at half
                        that size too
@@ -69,6 +72,9 @@ class Perceptual:
             for term, gram in zip(terms, grams, strict=True):
                 tables[term].append(gram)
         self._style_params = {gram_name(term): np.stack(rows) for term, rows in tables.items()}
+        palettes = [palette_of(images[0]) for images in styles]
+        for name, tables_ in zip((WHITENING, PALETTE), zip(*palettes, strict=True), strict=True):
+            self._style_params[name] = np.stack(tables_)
         shape = (len(styles), len(terms))
         self._style_params[LAYER_WEIGHTS] = np.broadcast_to(
             np.asarray(layer_weights, np.float32), shape
@@ -134,7 +140,7 @@ class Perceptual:
         valid until the next call.
         """
         inputs = {"content": self._content[0], "style": self.one_hot(x, styles)}
-        if self.weights.layout:
+        if self.weights.keeps_layout:
             inputs["layout"] = self._content[1]
         executor = self._executor("loss", x, inputs, lambda: self._loss_graph(len(x[0])))
         rows, totals = executor.forward(x=x, **inputs)

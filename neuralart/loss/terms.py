@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from neuralart.engine.symbols import sym
-from neuralart.loss.layers import COARSE_PX
+from neuralart.loss.layers import COARSE_PX, PALETTE_PX
 
 
 def gram(features: Any) -> Any:
@@ -119,7 +119,38 @@ def layout_loss(layout: Any, target: Any) -> Any:
         for a, b in ((layout, target), (layout, layout), (target, target))
     )
     correlation = covariance / sym.sqrt(variance * wanted + 1)
-    return sym.mean((1 - correlation) * (wanted / (wanted + FLAT)), axis=1)
+    return sym.mean((1 - correlation) * _contrast(wanted), axis=1)
+
+
+def colours(x: Any) -> Any:
+    """A picture's palette: means of squares, and a fourth channel of ones.
+
+    Shape:   (N, 3, H, W) in 0..255 units -> (N, 4, H / 8, W / 8), rounded down, in 0..1 units
+    """
+    edge = (PALETTE_PX, PALETTE_PX)
+    means = sym.Pooling(x, kernel=edge, stride=edge, pool_type="avg") * (1 / 255)
+    ones = sym.ones_like(sym.slice_axis(means, axis=1, begin=0, end=1))
+    return sym.concat(means, ones, dim=1)
+
+
+def palette_loss(gram_of_x: Any, whitening: Any, target: Any, layout: Any) -> Any:
+    """`style_loss` of whitened colours, times v / (v + `FLAT`), v the photo's contrast.
+
+    The Gram matrix of `colours` holds their mean and covariance. Whitened by the style image's
+    (`neuralart.loss.palette`), all its colours count the same, also those that vary little.
+
+    Shape:   (4, 4), (4, 4), (4, 4), the photo's `coarse` (1, 2, h, w) -> (1,)
+    Source:  ours; Reinhard et al. 2001 describe colours by mean and deviation, too.
+    """
+    whitened = sym.dot(sym.dot(whitening, gram_of_x), whitening, transpose_b=True)
+    luminance = sym.slice_axis(layout, axis=1, begin=0, end=1)
+    variance = sym.reshape(sym.mean(luminance * luminance, axis=(2, 3)), shape=(-1,))
+    return style_loss(whitened, target) * _contrast(variance)
+
+
+def _contrast(variance: Any) -> Any:
+    """What a photo's variance, in levels squared, counts: 0 if it is flat, at most 1."""
+    return variance / (variance + FLAT)
 
 
 def _at(axis: int, value: int | None) -> tuple[int | None, ...]:

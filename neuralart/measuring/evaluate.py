@@ -210,6 +210,7 @@ class _Judge:
             config.content_weight,
             config.layout_weight,
             config.tv_weight,
+            palette=config.palette_weight,
             two_scales=not config.one_scale,
         )
         images = two_scales(self.style_image, self.style_scale)
@@ -297,6 +298,7 @@ def _result(rows: Sequence[Measured], judge: _Judge, config: EvaluateConfig) -> 
         "style": config.style_weight,
         "content": config.content_weight,
         "layout": config.layout_weight,
+        "palette": config.palette_weight,
         "tv": config.tv_weight,
     }
     return {

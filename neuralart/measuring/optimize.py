@@ -196,6 +196,7 @@ class PixelOptimisation:
             config.layout_weight,
             config.tv_weight,
             config.checkerboard_weight,
+            config.palette_weight,
             two_scales=not config.one_scale,
         )
         perceptual = Perceptual(self.features, weights, self.devices, config.content_layer)

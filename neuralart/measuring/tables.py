@@ -7,7 +7,7 @@ from typing import Any
 
 from neuralart.machine.terminal import number, table
 
-TERMS = ("style", "half", "content", "layout", "tv", "total")
+TERMS = ("style", "half", "content", "layout", "palette", "tv", "total")
 """The sums and terms of a loss that tables show, where they are there."""
 
 
@@ -23,6 +23,7 @@ def evaluation_heading(result: Mapping[str, Any]) -> str:
             "style": f"style (each of 5 layers{scales})",
             "content": f"content ({result['content_layer']})",
             "layout": "layout",
+            "palette": "palette",
             "tv": "total variation",
         }
         terms = [f"{weights[key]:g} x {name}" for key, name in names.items() if weights.get(key)]

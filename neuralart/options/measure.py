@@ -68,6 +68,9 @@ class OptimizeConfig(_LossConfig):
         unit="W",
         range=(0, None),
     )
+    palette_weight: float = option(
+        5.0, help="Weight of the style image's colours.", unit="W", range=(0, None)
+    )
     tv_weight: float = option(
         20.0, help="Weight of the total variation.", unit="W", range=(0, None)
     )
@@ -133,6 +136,7 @@ class EvaluateConfig(_LossConfig):
         range=(64, 4096),
     )
     layout_weight: float = option(1.0, help="Weight of the layout.", unit="W", range=(0, None))
+    palette_weight: float = option(1.0, help="Weight of the palette.", unit="W", range=(0, None))
     tv_weight: float = option(
         0.0,
         help="Weight of the total variation in the total loss; training's default is 5.",

@@ -19,7 +19,7 @@ from neuralart.options.field import FEATURES_HELP, THREADS_HELP, option
 
 RATE, ROWS_RATE = 3e-3, 1e-2  # of all weights, and of scales and shifts alone
 
-OPTIONS_BEFORE = {"gan_weight": 0.0, "grain": 0.0}
+OPTIONS_BEFORE = {"gan_weight": 0.0, "grain": 0.0, "palette_weight": 0.0}
 """What runs had that were begun before these options were there."""
 
 RANDOM_START = "random"
@@ -117,6 +117,12 @@ class TrainConfig:
     layout_weight: float = option(
         12.0,
         help="Weight of the layout: where the photo is light and dark, yellow and blue.",
+        unit="W",
+        range=(0, None),
+    )
+    palette_weight: float = option(
+        5.0,
+        help="Weight of the palette: the style image's colours, as broad as brush strokes.",
         unit="W",
         range=(0, None),
     )

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from neuralart.machine.seeds import Purpose, random_numbers
 
-BLUR_PX = 3.0
-"""Standard deviation of the Gaussian that makes grain of white noise: the breadth of a stroke. With
-1.5, strokes are short hairs; with 5, more spots are left."""
+FINE_PX, BROAD_PX = 3.0, 7.0
+"""Standard deviations of the two Gaussians whose difference makes grain of white noise: the breadth
+of a stroke, and what is too broad for one. With 1.5 px, strokes are short hairs. Without the second
+Gaussian, the paintings have twice as many spots that the grain made (docs/experiments.md)."""
 
 PERIODS = (211, 256)
 """Grain is the sum of two fields that repeat after so many pixels, along both axes. Together they
@@ -39,10 +40,10 @@ def fields() -> tuple[npt.NDArray[np.int8], ...]:
     for seed, period in enumerate(PERIODS):
         # Of all of numpy's random numbers, those of RandomState alone are fixed for good.
         noise = np.random.RandomState(seed).standard_normal((period, period))
-        frequency = np.fft.fftfreq(period)
-        response = np.exp(-2 * np.square(np.pi * BLUR_PX * frequency))
-        smooth = np.fft.ifft2(np.fft.fft2(noise) * np.outer(response, response)).real
-        scaled = np.rint(smooth / smooth.std() * UNITS).clip(-127, 127)
+        squares = np.add.outer(*[np.square(np.pi * np.fft.fftfreq(period))] * 2)
+        response = np.exp(-2 * FINE_PX**2 * squares) - np.exp(-2 * BROAD_PX**2 * squares)
+        strokes = np.fft.ifft2(np.fft.fft2(noise) * response).real
+        scaled = np.rint(strokes / strokes.std() * UNITS).clip(-127, 127)
         made.append(scaled.astype(np.int8))
     return tuple(made)
 

@@ -209,6 +209,7 @@ def loss_weights(config: TrainConfig) -> LossWeights:
         config.layout_weight,
         config.tv_weight,
         config.checkerboard_weight,
+        config.palette_weight,
         two_scales=_has_two_scales(config),
     )
 

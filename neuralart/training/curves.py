@@ -27,7 +27,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 34, 40  # margins
 # dark ground both show.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a0d3")
 
-TERMS = ("style", "half", "content", "layout", "tv")
+TERMS = ("style", "half", "content", "layout", "palette", "tv")
 
 Series = dict[str, list[tuple[float, float]]]
 

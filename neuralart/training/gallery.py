@@ -32,7 +32,7 @@ SHEET = re.compile(r"(\d+)-(\d{8})\.png")
 STYLE_PX = 240  # edge of the square that a style image is shown in
 STYLES_IN_ROW = 4
 
-COLUMNS = ("style", "half", "content", "layout", "tv", "total")
+COLUMNS = ("style", "half", "content", "layout", "palette", "tv", "total")
 
 MOST_JSON = 4_000_000  # bytes of evaluation.json that are read
 

@@ -184,7 +184,9 @@ def features() -> Features:
     return load_features("small")
 
 
-ALL_TERMS = LossWeights(content=6.0, layout=12.0, tv=5.0, checkerboard=1e5, two_scales=True)
+ALL_TERMS = LossWeights(
+    content=6.0, layout=12.0, palette=5.0, tv=5.0, checkerboard=1e5, two_scales=True
+)
 
 
 @pytest.mark.parametrize("photos", [1, 2])
@@ -232,7 +234,8 @@ def test_five_steps_of_training(
     (want, losses), (got, same) = (
         learned(devices, specs, features, 5, coupling=coupling) for devices in pair
     )
-    np.testing.assert_allclose(same[:, :-1], losses[:, :-1], rtol=5e-3)
+    # The engines' roundings grow with each step of Adam, and layout and palette are small.
+    np.testing.assert_allclose(same[:, :-1], losses[:, :-1], rtol=1e-2)
     for name, array in want.items():
         # A step of Adam has the size of the rate, whatever the gradient's size.
         assert abs(got[name] - array).max() < 1e-3, name

@@ -23,7 +23,9 @@ from neuralart.painting.folded.folding import can_fold
 
 FILES = (chains, exported, losses, terms, vgg, folded)
 
-ALL_TERMS = LossWeights(content=1.0, layout=2.0, tv=3.0, checkerboard=4.0, two_scales=True)
+ALL_TERMS = LossWeights(
+    content=1.0, layout=2.0, palette=5.0, tv=3.0, checkerboard=4.0, two_scales=True
+)
 VGGS = {
     "heads": VggSpec((4, 6, 8, 10, 12), "zero", "avg", heads=(3, 0, 5, 6, 7)),
     "reflects": VggSpec((4, 6, 8, 10, 12), "reflect", "max"),

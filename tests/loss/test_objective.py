@@ -12,10 +12,10 @@ from neuralart.loss.objective import LossWeights, balanced_weights, mean_losses,
 def test_terms_are_in_one_order() -> None:
     layers = tuple(f"style_{layer}" for layer in STYLE_LAYERS)
     assert LossWeights().terms == (*layers, "content", "tv")
-    weights = LossWeights(content=1, layout=2, tv=0, checkerboard=4, two_scales=True)
+    weights = LossWeights(content=1, layout=2, tv=0, checkerboard=4, palette=3, two_scales=True)
     halves = tuple(f"half_{layer}" for layer in STYLE_LAYERS)
-    assert weights.terms == (*layers, *halves, "content", "tv", "layout", "checkerboard")
-    assert list(weights.others().values()) == [1, 0, 2, 4]
+    assert weights.terms == (*layers, *halves, "content", "tv", "layout", "palette", "checkerboard")
+    assert list(weights.others().values()) == [1, 0, 2, 3, 4]
 
 
 def test_the_total_has_the_mean_of_both_scales() -> None:

@@ -137,21 +137,28 @@ def test_losses_add_up(perceptual: Perceptual) -> None:
 
 def test_weights_scale_losses(tiny_features: Features) -> None:
     scores = []
-    for style, weights in ((1, LossWeights(1, 1, 1, 1)), (10, LossWeights(20, 30, 40, 50))):
+    for style, weights in ((1, LossWeights(1, 1, 1, 1, 1)), (10, LossWeights(20, 30, 40, 50, 60))):
         loss = Perceptual(tiny_features, weights, open_device("cpu"))
         loss.set_style(picture(1), layer_weights=style)
         loss.set_content(picture(2))
         scores.append(loss.score(picture(3))[0])
-    factors = {"style": 10, "content": 20, "layout": 30, "tv": 40, "checkerboard": 50}
+    factors = {
+        "style": 10,
+        "content": 20,
+        "layout": 30,
+        "tv": 40,
+        "checkerboard": 50,
+        "palette": 60,
+    }
     for name, factor in factors.items():
         assert scores[1][name] == pytest.approx(factor * scores[0][name], rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    "only", ["style", "half", "content", "layout", "tv", "checkerboard", "all"]
+    "only", ["style", "half", "content", "layout", "tv", "checkerboard", "palette", "all"]
 )
 def test_the_gradient_is_that_of_finite_differences(tiny_features: Features, only: str) -> None:
-    weights = {"content": 2.0, "layout": 6.0, "tv": 5.0, "checkerboard": 500.0}
+    weights = {"content": 2.0, "layout": 6.0, "tv": 5.0, "checkerboard": 500.0, "palette": 5.0}
     if only != "all":
         weights = {name: 4.0 * (name == only) for name in weights}
     scales = {"style": (3, 0), "half": (0, 3), "all": (3, 3)}.get(only, (0, 0))

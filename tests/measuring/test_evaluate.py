@@ -36,18 +36,18 @@ def test_a_table_json_and_a_sheet(evaluate_arguments: list[object], tmp_path: Pa
     lines = result.stdout.splitlines()
     assert lines[0].startswith("waves: 3 photos, 64x64 px; total = 20 x style (each of 5 layers")
     assert [line.split()[0] for line in lines[2:]] == ["photo", "x1", "x2"]
-    columns = ("style", "half", "content", "layout", "total", "style left", "iterations", "spots")
-    for column in (*columns, "checkerboard", "border"):
+    columns = ("style", "half", "content", "layout", "palette", "total", "style left", "iterations")
+    for column in (*columns, "spots", "checkerboard", "border"):
         assert column in lines[1]
     data = json.loads(out.read_text())
     assert data["photos"] == 3 and len(data["per_photo"]) == 3
     for losses in data["losses"].values():
         style = (losses["style"] + losses["half"]) / 2
-        total = style + losses["content"] + losses["layout"]
+        total = style + losses["content"] + losses["layout"] + losses["palette"]
         assert losses["total"] == pytest.approx(total, abs=1e-3)
         assert losses["tv"] == 0 and losses["layout"] <= 2
     assert data["spots"].keys() == data["losses"].keys()
-    assert data["weights"] == {"style": 20, "content": 2, "layout": 1, "tv": 0}
+    assert data["weights"] == {"style": 20, "content": 2, "layout": 1, "palette": 1, "tv": 0}
     mean = sum(row["losses"]["x2"]["total"] for row in data["per_photo"]) / 3
     assert data["losses"]["x2"]["total"] == pytest.approx(mean, abs=1e-3)
     assert data["iterations"]["photo"] == 0 and data["optimiser_totals"].keys() == {"0"}
@@ -97,7 +97,10 @@ def test_held_out_photos_are_those_that_training_kept_out(
     assert "iterations" not in data and "iterations" not in result.stdout
     photo = data["losses"]["photo"]
     style = (photo["style"] + photo["half"]) / 2
-    assert photo["total"] == pytest.approx(style + photo["tv"], abs=1e-3) and photo["tv"]
+    assert (
+        photo["total"] == pytest.approx(style + photo["palette"] + photo["tv"], abs=1e-3)
+        and photo["tv"]
+    )
 
 
 def test_layers_and_scales_change_the_result(evaluate_arguments: list[object]) -> None:

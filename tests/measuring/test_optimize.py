@@ -69,7 +69,7 @@ def test_the_loss_falls_and_is_the_pictures(
     assert len(totals) == 30 and totals[-1] < 0.8 * totals[0]
     assert [row["iteration"] for row in rows(metrics)] == list(range(1, 31))
     # The last losses are those of the picture that was written.
-    weights = LossWeights(content=2, layout=8, tv=20, two_scales=True)
+    weights = LossWeights(content=2, layout=8, palette=5, tv=20, two_scales=True)
     perceptual = Perceptual(read_features(features_file), weights, open_device("cpu"))
     style = read_image(style_file)
     perceptual.set_style(*(to_x(resize_shorter_edge(style, edge)) for edge in (64, 32)))
@@ -162,9 +162,16 @@ def test_terms_are_options(arguments: list[object], tmp_path: Path) -> None:
         return losses
 
     default = terms()
-    assert default["half"] and default["layout"] and "checkerboard" not in default
-    one = terms("--one-scale", "--layout-weight", 0, "--checkerboard-weight", 1e5)
-    assert not {"half", "layout"} & one.keys() and one["checkerboard"]
+    assert (
+        default["half"]
+        and default["layout"]
+        and default["palette"]
+        and "checkerboard" not in default
+    )
+    one = terms(
+        "--one-scale", "--layout-weight", 0, "--palette-weight", 0, "--checkerboard-weight", 1e5
+    )
+    assert not {"half", "layout", "palette"} & one.keys() and one["checkerboard"]
     write_image(tmp_path / "p.png", picture(0, 32, 64))
     fails(run_cli(*arguments, "--overwrite"), 1, "64x32", "64 pixels")
     assert terms("--one-scale")["total"]
