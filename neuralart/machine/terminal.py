@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,9 @@ tqdm.monitor_interval = 0
 T = TypeVar("T")
 
 NO_SIZE = {"ncols": 80, "nrows": 24}  # of a terminal that does not say how large it is
+
+TIMED_BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{left}, {rate_fmt}{postfix}]"
+"""tqdm's own bar, but for the time left."""
 
 REPORT_EVERY = 10  # steps between lines of metrics.jsonl
 
@@ -49,15 +52,19 @@ class Progress:
         total: int,
         unit: str = "step",
         quiet: bool = False,
+        seconds_left: Callable[[], float] | None = None,
     ) -> None:
         """Start at step ``done`` of ``total``. ``metrics`` is the file, or None for no file.
+
+        ``seconds_left`` says how long it still takes, where that is known better than from the
+        steps so far.
 
         The file is cut to ``metrics_bytes``: a killed run may have written past its checkpoint.
         Raises OutputError if it cannot be written.
         """
         self._metrics = Metrics(metrics, metrics_bytes) if metrics else None
         self._quiet = quiet
-        self._bar = counting(total, done, unit, quiet)
+        self._bar = counting(total, done, unit, quiet, seconds_left)
 
     def step(self, phase: str, totals: Mapping[str, float], count: int = 1) -> None:
         """Count one step as ``count``. ``totals`` are the total losses by the name of the stage."""
@@ -149,14 +156,34 @@ class OneLine(logging.Formatter):
         return one_line(super().format(record))
 
 
-def counting(total: int, done: int, unit: str, quiet: bool = False) -> Any:
+class _Bar(tqdm):  # type: ignore[misc]
+    """A bar that may be told how long it still takes."""
+
+    def __init__(self, *, seconds_left: Callable[[], float] | None, **options: Any) -> None:
+        self._seconds_left = seconds_left
+        super().__init__(bar_format=TIMED_BAR if seconds_left else None, **options)
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        left = self._seconds_left() if self._seconds_left else 0.0
+        return {**super().format_dict, "left": self.format_interval(left)}
+
+
+def counting(
+    total: int,
+    done: int,
+    unit: str,
+    quiet: bool = False,
+    seconds_left: Callable[[], float] | None = None,
+) -> Any:
     """A bar on stderr: a context with ``update(n)``; silent where stderr is no terminal."""
-    return tqdm(
+    return _Bar(
         total=total,
         initial=done,
         unit=unit,
         file=sys.stderr,
         disable=quiet or None,
+        seconds_left=seconds_left,
         **({"dynamic_ncols": True} if _has_size() else NO_SIZE),
     )
 

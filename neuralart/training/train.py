@@ -109,6 +109,7 @@ class Training:
             self._to_count(),
             "photo",
             quiet=not setup.cluster.leads,
+            seconds_left=self._pace.left if self._pace else None,
         )
         # A power cut may have left fewer.
         self._state = dataclasses.replace(self._state, metrics_bytes=self._progress.metrics_bytes())

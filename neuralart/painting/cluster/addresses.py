@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import logging
+import mimetypes
 import re
-import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from neuralart.errors import ConfigError, EngineError, ImageError, NeuralArtError, OutputError
 from neuralart.machine.crash import reason as reason_of
@@ -21,6 +23,21 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(://|::)")
 
 _OF_ONE_PROCESS = "memory"
 """The protocol of files that only the process that wrote them can read."""
+
+_STORES = {"s3": "ContentType", "gs": "content_type"}
+"""Stores of objects, with the option of `pipe_file` that says what an object is.
+
+An object appears whole, in a bucket that must be there, and needs no folder.
+"""
+
+ANSWERS_WITHIN = 30.0
+"""Seconds until a server must have answered for the first time. Libraries try for minutes."""
+
+_answered: set[Any] = set()
+"""The file systems that have answered."""
+
+_TALKATIVE = ("gcsfs", "google.auth")
+"""Loggers that print tracebacks of what this file says in a line."""
 
 
 def is_address(word: str) -> bool:
@@ -37,6 +54,9 @@ def _split(place: str) -> tuple[Any, str]:
         import fsspec
     except ImportError:
         raise EngineError(f"{place}: addresses need fsspec; {install_command('cluster')}") from None
+    for logger in map(logging.getLogger, _TALKATIVE):
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.CRITICAL)
     try:
         files, path = fsspec.core.url_to_fs(place)
     except ImportError as error:
@@ -47,22 +67,74 @@ def _split(place: str) -> tuple[Any, str]:
 
 
 def _why(error: BaseException) -> str:
+    """The reason, and what to do about it where that is known."""
+    kind, text = type(error).__name__, reason_of(error).rstrip(".")
     if isinstance(error, FileNotFoundError):
         return "no such file or folder"
+    refused = "Credentials" in kind or getattr(error, "code", None) in (401, 403)
+    if refused or isinstance(error, PermissionError) or "Forbidden" in text:
+        return f"{text}; check the credentials"
+    if re.search("Connect|Timeout|SSL", kind):
+        return f"{text}; check the network and the endpoint"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{type(error).__name__}: {reason_of(error)}"
+    return f"{kind}: {text}"
 
 
 @contextlib.contextmanager
-def _about(place: str, kind: type[NeuralArtError], what: str) -> Iterator[None]:
-    """Make any error of a file system one line that names the place."""
+def _asked(place: str, kind: type[NeuralArtError], what: str) -> Iterator[tuple[Any, str]]:
+    """Give fsspec's file system of a place and the path in it.
+
+    Any error in the block becomes one line that names the place.
+    """
+    files, path = _split(place)
     try:
-        yield
+        _await_answer(place, files, path)
+        yield files, path
     except NeuralArtError:
         raise
+    except FileNotFoundError as error:
+        missing = "no such bucket" if _store(files) and what != "read" else _why(error)
+        raise kind(f"{place}: cannot be {what}: {missing}") from None
     except Exception as error:  # noqa: BLE001  # each protocol has errors of its own
         raise kind(f"{place}: cannot be {what}: {_why(error)}") from None
+
+
+def _await_answer(place: str, files: Any, path: str) -> None:
+    """Ask a file system for the first time.
+
+    Raises EngineError if it is silent, or the error of a connection that cannot be made.
+    """
+    if files in _answered:
+        return
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            files.exists(path)
+        except (FileNotFoundError, PermissionError):
+            pass  # an answer, too
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+
+    # A daemon: a library that still tries does not keep the process.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(ANSWERS_WITHIN)
+    if thread.is_alive():
+        raise EngineError(
+            f"{place}: no server has answered for {ANSWERS_WITHIN:g} s; "
+            "check the network and the endpoint"
+        )
+    if failures:
+        raise failures[0]
+    _answered.add(files)
+
+
+def _store(files: Any) -> str | None:
+    """The protocol of a store of objects; None for other file systems."""
+    protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
+    return next((name for name in protocols if name in _STORES), None)
 
 
 def is_of_one_process(place: str) -> bool:
@@ -72,29 +144,24 @@ def is_of_one_process(place: str) -> bool:
 
 def exists(place: str) -> bool:
     """Whether there is a file or folder. Raises OutputError if its server does not say."""
-    files, path = _split(place)
-    with _about(place, OutputError, "looked up"):
+    with _asked(place, OutputError, "looked up") as (files, path):
         return bool(files.exists(path))
 
 
 def is_folder(place: str) -> bool:
     """Whether there is a folder. Raises ImageError if its server does not say."""
-    files, path = _split(place)
-    with _about(place, ImageError, "looked up"):
+    with _asked(place, ImageError, "looked up") as (files, path):
         return bool(files.isdir(path))
 
 
 def files_below(folder: str) -> list[str]:
     """The files in a folder and below, as sorted paths relative to it; empty if there is none.
 
-    Raises ImageError if they cannot be listed.
+    Raises ImageError if they cannot be listed, or there is no such bucket.
     """
-    files, path = _split(folder)
-    with _about(folder, ImageError, "listed"):
-        if not files.isdir(path):
-            return []
+    with _asked(folder, ImageError, "listed") as (files, path):
         root = path.rstrip("/") + "/"
-        return sorted(name.removeprefix(root) for name in files.find(path))
+        return sorted(n.removeprefix(root) for n in files.find(path) if n.startswith(root))
 
 
 def matches(pattern: str) -> list[tuple[str, str]]:
@@ -102,10 +169,10 @@ def matches(pattern: str) -> list[tuple[str, str]]:
 
     Raises ImageError if there is none, or they cannot be listed.
     """
-    files, path = _split(pattern)
-    fixed = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
-    with _about(pattern, ImageError, "listed"):
-        found = sorted(name for name in files.glob(path) if files.isfile(name))
+    with _asked(pattern, ImageError, "listed") as (files, path):
+        fixed = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
+        details = files.glob(path, detail=True)
+        found = sorted(name for name, about in details.items() if about["type"] != "directory")
     if not found:
         raise ImageError(f"{pattern}: matches no file")
     return [(_address(files, name), name.removeprefix(fixed).lstrip("/")) for name in found]
@@ -116,6 +183,11 @@ def has_pattern(word: str) -> bool:
     return glob.has_magic(word) and not exists(word)
 
 
+def canonical(place: str) -> str:
+    """The one address of a place that has several, as ``s3a://bucket/a.jpg``."""
+    return _address(*_split(place))
+
+
 def _address(files: Any, path: str) -> str:
     """The address of a path, or the path itself on this machine's disk."""
     protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
@@ -124,24 +196,26 @@ def _address(files: Any, path: str) -> str:
 
 def fetch(place: str, file: Path) -> None:
     """Copy a picture to a file on the disk. Raises ImageError."""
-    files, path = _split(place)
-    with _about(place, ImageError, "read"):
+    with _asked(place, ImageError, "read") as (files, path):
         files.get_file(path, str(file))
 
 
 def read(place: str) -> bytes:
     """Read a picture's bytes. Raises ImageError."""
-    files, path = _split(place)
-    with _about(place, ImageError, "read"):
+    with _asked(place, ImageError, "read") as (files, path):
         data: bytes = files.cat_file(path)
         return data
 
 
-def put(place: str, source: BinaryIO) -> None:
-    """Write what a file holds to a place, where it appears whole. Raises OutputError."""
-    files, path = _split(place)
-    with _about(place, OutputError, "written"):
+def put(place: str, data: bytes) -> None:
+    """Write a painting to a place, where it appears whole. Raises OutputError."""
+    with _asked(place, OutputError, "written") as (files, path):
+        store = _store(files)
+        if store is not None:
+            kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+            files.pipe_file(path, data, **{_STORES[store]: kind})
+            return
         files.makedirs(files._parent(path), exist_ok=True)
         with files.open(path, "wb", autocommit=False) as target:
-            shutil.copyfileobj(source, target)
+            target.write(data)
         target.commit()

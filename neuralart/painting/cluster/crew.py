@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import os
 import re
@@ -267,7 +266,7 @@ class Crew:
         try:
             outcome: Outcome = future.result()
             if outcome.painting:
-                addresses.put(job.target, io.BytesIO(outcome.painting))
+                addresses.put(job.target, outcome.painting)
             return outcome
         except NeuralArtError as error:
             return Outcome(error=error)

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from neuralart.errors import ConfigError, ImageError, OutputError
 from neuralart.painting.cluster.addresses import (
+    canonical,
     files_below,
     has_pattern,
     is_address,
@@ -84,7 +85,7 @@ def _find(sources: Sequence[str], target: str, format: str | None) -> RemoteJobs
         if is_folder(word):
             many = True
             folder = word.rstrip("/")
-            if folder == root:
+            if _same(folder, root):
                 raise OutputError(f"{target}: is the folder of the photos itself; name another")
             names = _pictures(folder, root, not_pictures)
             found += [(f"{folder}/{name}", name) for name in names]
@@ -93,8 +94,14 @@ def _find(sources: Sequence[str], target: str, format: str | None) -> RemoteJobs
             found += matches(word)
         else:
             found.append((word, PurePosixPath(word).name))
-    if not (many or target.endswith("/") or is_folder(target)):
+    into_folder = target.endswith("/") or is_folder(target)
+    if not (many or into_folder):
         return RemoteJobs([RemoteJob.of(found[0][0], target)], False, False, target)
+    if not into_folder and PurePosixPath(target).suffix.lower() in WRITABLE:
+        raise OutputError(
+            f"{target}: the last name is where the paintings go, and several need a folder: "
+            "name one last, as painted/"
+        )
     jobs = []
     first_sources: dict[str, str] = {}
     for source, name in found:
@@ -106,14 +113,22 @@ def _find(sources: Sequence[str], target: str, format: str | None) -> RemoteJobs
     return RemoteJobs(jobs, many, True, root, not_pictures)
 
 
+def _same(one: str, other: str) -> bool:
+    """Whether two words name one place."""
+    if is_address(one) and is_address(other):
+        return canonical(one) == canonical(other)
+    return one == other
+
+
 def _pictures(folder: str, root: str, not_pictures: Counter[str]) -> list[str]:
     """The pictures in a folder and below, without hidden files and the folder of the paintings."""
     pictures = []
+    inside = root.startswith(f"{folder}/")
     for name in files_below(folder):
         path = PurePosixPath(name)
         if any(part.startswith(".") for part in path.parts):
             continue
-        if f"{folder}/{name}".startswith(f"{root}/"):
+        if inside and f"{folder}/{name}".startswith(f"{root}/"):
             continue
         suffix = path.suffix.lower()
         if suffix in READABLE:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from neuralart.chain.choice import load_style
-from neuralart.errors import BatchError, Interrupted, NeuralArtError
+from neuralart.errors import BatchError, ImageError, Interrupted, NeuralArtError
 from neuralart.machine.files import is_in_the_way
 from neuralart.machine.signals import deferred_signals
 from neuralart.machine.terminal import PictureBar
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.batch import Report, check_clash, check_target, is_the_photo
-from neuralart.painting.cluster.addresses import exists, files_below, is_address
+from neuralart.painting.cluster.addresses import canonical, exists, files_below, is_address
 from neuralart.painting.cluster.jobs import RemoteJob, RemoteJobs, find_remote_jobs
 from neuralart.painting.cluster.worker import Batch, Outcome
 from neuralart.painting.jobs import Job, file_ids, parse_shard, shard
@@ -70,7 +70,7 @@ def stylize_remote(
         note(f"note: files that are no pictures are passed over: {kinds}")
     run = _Run(found, config, written, note)
     if not found.many:
-        run.check(found.jobs[0])
+        run.check_alone(found.jobs[0])
     model = load_style(config.model, config.style)
     model.check_stage(config.stage)
     with contextlib.ExitStack() as stack:
@@ -95,7 +95,9 @@ def stylize_remote(
             f"stopped: {report}; the same command with --skip-existing goes on", interrupts[0]
         )
     if report.failed:
-        raise BatchError(str(report))
+        raise BatchError(
+            f"{report}; mend what is named above, and the same command with --skip-existing goes on"
+        )
     if found.many:
         note(str(report))
 
@@ -116,7 +118,7 @@ class _Run:
         self._stopping = False
         # Without --overwrite, no existing file is replaced.
         photos = [job.source for job in found.jobs if config.overwrite]
-        self._photos = set(photos)
+        self._photos = {canonical(name) for name in photos if is_address(name)}
         self._photo_ids = file_ids(Path(name) for name in photos if not is_address(name))
         self._existing = _existing(found)
 
@@ -163,6 +165,12 @@ class _Run:
             else:
                 yield job
 
+    def check_alone(self, job: RemoteJob) -> None:
+        """Check a single job. Raises ImageError if there is no photo, OutputError as `check`."""
+        if is_address(job.source) and not exists(job.source):
+            raise ImageError(f"{job.source}: cannot be read: no such file or folder")
+        self.check(job)
+
     def check(self, job: RemoteJob) -> None:
         """Raise OutputError if the painting cannot be written, or would replace a file."""
         config, make_folders = self._config, self._found.into_folder
@@ -175,7 +183,7 @@ class _Run:
             return
         check_clash(job.source_name, job.target, job.clash)
         check_format(job.target)
-        if job.target in self._photos:
+        if self._photos and canonical(job.target) in self._photos:
             raise is_the_photo(job.target)
         if not config.overwrite and self._is_there(job.target):
             raise is_in_the_way(job.target)

@@ -119,8 +119,7 @@ class Batch:
         if returned:
             return dataclasses.replace(outcome, painting=target.read_bytes())
         if addresses.is_address(job.target):
-            with target.open("rb") as file:
-                addresses.put(job.target, file)
+            addresses.put(job.target, target.read_bytes())
         return outcome
 
     def _made_before(self, source: Path) -> Outcome:
