@@ -18,6 +18,7 @@ from neuralart.cli.features import features
 from neuralart.cli.group import Commands, note, run_process, show
 from neuralart.errors import ConfigError, EngineError
 from neuralart.machine.memory import check_address_space
+from neuralart.machine.processor import computing_threads
 from neuralart.machine.words import one_line
 from neuralart.options.command_line import (
     complete_model,
@@ -74,7 +75,11 @@ def _set_threads(threads: int | None) -> None:
 @options_of(TrainConfig)
 def train(**options: Any) -> None:
     """Learn one or more styles from pictures and a folder of photos."""
+    from neuralart.engine.devices import is_torch
+
     config = TrainConfig(**options, generators=generators_of_config())
+    if not is_torch(config.device):
+        config = config.on_threads(computing_threads())
     _set_threads(config.threads_each())
     from neuralart.machine.terminal import say_path
     from neuralart.training.train import train as run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,12 @@ from neuralart.engine.devices import mxnet_has_wheels, no_engine
 from neuralart.engine.onnx_runtime import limits
 from neuralart.errors import EngineError
 from neuralart.machine.installation import install_command
-from neuralart.machine.processor import available_cores, faster_precisions, may_use_amx
+from neuralart.machine.processor import (
+    available_cores,
+    computing_threads,
+    faster_precisions,
+    may_use_amx,
+)
 
 # The system libraries that both flavours of MXNet need, and Debian's package of each.
 SYSTEM_LIBRARIES = {"libgomp.so.1": "libgomp1", "libquadmath.so.0": "libquadmath0"}
@@ -135,7 +139,7 @@ def describe(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "PyTorch", "none" if facts.torch is None else facts.torch.version or "does not load"
     yield "ONNX Runtime", "none" if facts.onnx is None else facts.onnx.version or "does not load"
     cores = available_cores()
-    yield "threads", f"{os.environ.get('OMP_NUM_THREADS', cores)} compute; {cores} cores are ours"
+    yield "threads", f"{computing_threads()} compute; {cores} cores are ours"
     yield "precisions", ", ".join(["float32", *faster_precisions()])
     yield "AMX", "in use" if may_use_amx() else "none"
     for name in SYSTEM_LIBRARIES:

@@ -26,6 +26,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def computing_threads() -> int:
+    """The threads of OMP_NUM_THREADS, or one for each core."""
+    return int(os.environ.get("OMP_NUM_THREADS", available_cores()))
+
+
 def _flags() -> set[str]:
     """The processor's flags; empty without /proc/cpuinfo."""
     try:

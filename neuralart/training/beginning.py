@@ -169,7 +169,7 @@ def set_up(config: TrainConfig) -> Setup:
     if cluster.leads and not added_to and config.start not in (given.start, RANDOM_START):
         log.warning("note: begins with the weights of %s (--start)", config.start)
     run = RunFolder(own_folder(folder, cluster))
-    batch, places = batch_places(config, cluster, len(devices))
+    batch, places = batch_places(config, cluster, devices)
     start = added_to or _start(config, specs)
     if start is None:
         count, shared = len(styles), config.share_weights

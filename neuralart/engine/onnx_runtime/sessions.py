@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from neuralart.machine.processor import available_cores
+from neuralart.machine.processor import computing_threads
 
 ERRORS: tuple[type[Exception], ...] = (_state.RuntimeException, _state.Fail)
 """What ONNX Runtime raises when it cannot go on, mostly for lack of memory."""
@@ -19,7 +18,7 @@ ERRORS: tuple[type[Exception], ...] = (_state.RuntimeException, _state.Fail)
 def session_options() -> Any:
     """Options with the threads of OMP_NUM_THREADS, or one for each core."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", available_cores()))
+    options.intra_op_num_threads = computing_threads()
     options.log_severity_level = 3  # errors only; its warnings tell of optimisations not applied
     # A plan of all maps' places took a third more memory than maps that are freed after use, and no
     # less time (default model, tiles of 2 megapixels).

@@ -94,7 +94,8 @@ def _asked(place: str, kind: type[NeuralArtError], what: str) -> Iterator[tuple[
     except NeuralArtError:
         raise
     except FileNotFoundError as error:
-        missing = "no such bucket" if _store(files) and what != "read" else _why(error)
+        in_store = _store(files) is not None and what != "read"
+        missing = "no such bucket; check its name" if in_store else _why(error)
         raise kind(f"{place}: cannot be {what}: {missing}") from None
     except Exception as error:  # noqa: BLE001  # each protocol has errors of its own
         raise kind(f"{place}: cannot be {what}: {_why(error)}") from None
@@ -161,7 +162,9 @@ def files_below(folder: str) -> list[str]:
     """
     with _asked(folder, ImageError, "listed") as (files, path):
         root = path.rstrip("/") + "/"
-        return sorted(n.removeprefix(root) for n in files.find(path) if n.startswith(root))
+        found = [name.removeprefix(root) for name in files.find(path) if name.startswith(root)]
+    # A store's console makes a folder by an empty object whose name ends in a slash.
+    return sorted(name for name in found if name and not name.endswith("/"))
 
 
 def matches(pattern: str) -> list[tuple[str, str]]:
@@ -173,9 +176,12 @@ def matches(pattern: str) -> list[tuple[str, str]]:
         fixed = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
         details = files.glob(path, detail=True)
         found = sorted(name for name, about in details.items() if about["type"] != "directory")
-    if not found:
+    pairs = [(_address(files, name), name.removeprefix(fixed).lstrip("/")) for name in found]
+    if "/." not in pattern:  # as on a disk, where * matches no hidden file
+        pairs = [(place, name) for place, name in pairs if "/." not in f"/{name}"]
+    if not pairs:
         raise ImageError(f"{pattern}: matches no file")
-    return [(_address(files, name), name.removeprefix(fixed).lstrip("/")) for name in found]
+    return pairs
 
 
 def has_pattern(word: str) -> bool:

@@ -167,6 +167,8 @@ class _Run:
 
     def check_alone(self, job: RemoteJob) -> None:
         """Check a single job. Raises ImageError if there is no photo, OutputError as `check`."""
+        if self._config.skip_existing and self._is_there(job.target):
+            return
         if is_address(job.source) and not exists(job.source):
             raise ImageError(f"{job.source}: cannot be read: no such file or folder")
         self.check(job)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from neuralart.engine.contract import Devices
 from neuralart.errors import ConfigError, RunError
 from neuralart.machine.words import short
 from neuralart.options.train import TrainConfig
@@ -24,13 +25,13 @@ from neuralart.training.workers.cluster import Cluster
 _OWN_OPTIONS = ("style", "data", "features", "start", "add_to", "threads")
 
 
-def batch_places(config: TrainConfig, cluster: Cluster, devices: int) -> tuple[int, range]:
+def batch_places(config: TrainConfig, cluster: Cluster, devices: Devices) -> tuple[int, range]:
     """Return the number of photos in a batch, and which of them are this worker's.
 
     Raises ConfigError if --batch cannot be divided evenly among all devices.
     """
-    all_devices = cluster.workers * devices
-    batch = config.batch or 2 * all_devices
+    all_devices = cluster.workers * len(devices)
+    batch = config.batch or (max(2, all_devices) if devices.are_cpu else 2 * all_devices)
     if batch % all_devices:
         raise ConfigError(
             f"--batch {batch}: is no multiple of the {all_devices} devices of all machines; "

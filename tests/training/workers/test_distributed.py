@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -233,10 +234,22 @@ def test_several_devices_of_a_cpu_compute_with_a_thread_each(
 
     assert threads("cpu:0,1") == threads("cpu:0,1,2,3", 1) == 1
     assert threads("cpu") is None and threads("gpu:0,1", 3) == threads("cpu:0", 3) == 3
+    both = TrainConfig(style=(), data=Path()).on_threads(2)
+    assert both.device == "cpu:0,1" and both.threads_each() == 1
     more = ("--device", "cpu:0,1", "--threads", 2)
     result = run_cli(*train_arguments, "--out", tmp_path / "r", *more)
     assert result.exit_code == 2 and "--threads 2: each of several CPU devices" in result.stderr
     assert not (tmp_path / "r").exists()
+
+
+def test_two_threads_are_two_devices() -> None:
+    def device(computing: int, **options: Any) -> str:
+        return TrainConfig(style=(), data=Path(), **options).on_threads(computing).device
+
+    assert device(2) == device(4, threads=2) == device(2, batch=4) == "cpu:0,1"
+    assert device(1) == device(4) == device(2, threads=1) == device(2, batch=3) == "cpu"
+    assert device(2, device="cpu:0") == "cpu:0" and device(2, device="gpu:0") == "gpu:0"
+    assert device(2, kvstore="dist_sync") == "cpu"  # each of several workers has its share
 
 
 def test_two_workers_with_a_discriminator_end_where_one_does(
