@@ -72,9 +72,8 @@ class Perceptual:
             for term, gram in zip(terms, grams, strict=True):
                 tables[term].append(gram)
         self._style_params = {gram_name(term): np.stack(rows) for term, rows in tables.items()}
-        palettes = [palette_of(images[0]) for images in styles]
-        for name, tables_ in zip((WHITENING, PALETTE), zip(*palettes, strict=True), strict=True):
-            self._style_params[name] = np.stack(tables_)
+        whitenings, palettes = zip(*(palette_of(images[0]) for images in styles), strict=True)
+        self._style_params |= {WHITENING: np.stack(whitenings), PALETTE: np.stack(palettes)}
         shape = (len(styles), len(terms))
         self._style_params[LAYER_WEIGHTS] = np.broadcast_to(
             np.asarray(layer_weights, np.float32), shape
