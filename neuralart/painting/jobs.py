@@ -122,10 +122,7 @@ def find_jobs(sources: Sequence[str], target: str, format: str | None = None) ->
             f"{target}: is a file; several paintings need a folder: name one last, as painted/"
         )
     if not is_folder and root.suffix.lower() in WRITABLE and not target.endswith(("/", os.sep)):
-        raise OutputError(
-            f"{target}: the last name is where the paintings go, and several need a folder: "
-            "name one last, as painted/"
-        )
+        raise needs_folder(target)
     jobs: list[Job] = []
     first_sources: dict[Path, Path] = {}
     for source, name in found:
@@ -133,6 +130,14 @@ def find_jobs(sources: Sequence[str], target: str, format: str | None = None) ->
         clash = first_sources.setdefault(painting, source)
         jobs.append(Job(source, painting, None if clash == source else clash))
     return Jobs(jobs, many=many, into_folder=True, not_pictures=not_pictures)
+
+
+def needs_folder(target: str) -> OutputError:
+    """What to say of several photos and a painting's name."""
+    return OutputError(
+        f"{target}: the last name is where the paintings go, and several need a folder: "
+        "name one last, as painted/"
+    )
 
 
 def _suffix(name: Path, format: str | None) -> str:

@@ -17,7 +17,7 @@ from neuralart.painting.cluster.addresses import (
     is_folder,
     matches,
 )
-from neuralart.painting.jobs import STANDARD, find_jobs
+from neuralart.painting.jobs import STANDARD, find_jobs, needs_folder
 from neuralart.pictures.formats import READABLE, WRITABLE
 
 
@@ -98,10 +98,7 @@ def _find(sources: Sequence[str], target: str, format: str | None) -> RemoteJobs
     if not (many or into_folder):
         return RemoteJobs([RemoteJob.of(found[0][0], target)], False, False, target)
     if not into_folder and PurePosixPath(target).suffix.lower() in WRITABLE:
-        raise OutputError(
-            f"{target}: the last name is where the paintings go, and several need a folder: "
-            "name one last, as painted/"
-        )
+        raise needs_folder(target)
     jobs = []
     first_sources: dict[str, str] = {}
     for source, name in found:
