@@ -19,7 +19,7 @@ from helpers import needs_mxnet, run_cli
 from neuralart.chain.model import load_model
 from neuralart.errors import ConfigError
 from neuralart.options.train import TrainConfig
-from neuralart.training.workers.launch import read_hosts
+from neuralart.training.workers.hosts import read_hosts
 
 MORE: list[object] = ["--steps", 10, "--joint-steps", 4, "--save-every", 5, "--batch", 2]
 SECONDS = 500

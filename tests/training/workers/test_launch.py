@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neuralart.training.workers import launch
+from neuralart.training.workers import job
 
 STUBBORN = (
     *("sh", "-c"),
@@ -20,7 +20,7 @@ STUBBORN = (
 
 def start(command: Sequence[str], env: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        ["sh", "-c", launch._far_command(command, env)],
+        ["sh", "-c", job._far_command(command, env)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_an_address_that_is_not_known(monkeypatch: pytest.MonkeyPatch, connectio
 
 def test_the_end_of_input_asks_and_then_kills(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command lives on for a while after it was asked to end."""
-    monkeypatch.setattr(launch, "STOP_SECONDS", 1.0)
+    monkeypatch.setattr(job, "STOP_SECONDS", 1.0)
     process = start(STUBBORN, {})
     assert process.stdout is not None and process.stdout.readline() == "up\n"
     stderr = process.communicate(timeout=60)[1]
@@ -66,7 +66,7 @@ def test_the_end_of_input_asks_and_then_kills(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_silence_ends_it_and_words_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "SILENCE_SECONDS", 1)
+    monkeypatch.setattr(job, "SILENCE_SECONDS", 1)
     process = start(["sleep", "60"], {})
     assert process.stdin is not None
     for _ in range(5):
@@ -87,4 +87,4 @@ def test_silence_ends_it_and_words_do_not(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_how_it_ended(code: int, words: str) -> None:
-    assert launch._how_it_ended(code) == words
+    assert job.how_it_ended(code) == words
