@@ -3,7 +3,7 @@
 python scripts/make_gallery.py [DOCS]
 
 Writes DOCS/gallery.md, DOCS/pictures/gallery/*.jpg and the README's first picture,
-DOCS/pictures/opening.jpg: a photo and every stage of starry-night. DOCS is docs/ by default. The
+DOCS/pictures/opening.jpg: a photo and its paintings in four styles. DOCS is docs/ by default. The
 photographs come with scikit-image.
 """
 
@@ -12,19 +12,19 @@ from __future__ import annotations
 import io
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import skimage
 
 from neuralart.chain.model import Model, load_chain
-from neuralart.chain.reference import ReferencePainter
 from neuralart.chain.shipped import shipped
 from neuralart.engine.devices import open_device
 from neuralart.machine.files import write_aside
 from neuralart.measuring.tables import evaluation_heading, evaluation_table
 from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.pictures.editing import centre_crop, contact_sheet, resize, resize_shorter_edge
-from neuralart.pictures.pixels import Image, Picture, to_image, to_x
+from neuralart.pictures.pixels import Image, Picture
 from neuralart.pictures.reading import decode_image, read_image
 from neuralart.pictures.writing import encode_picture
 
@@ -37,8 +37,9 @@ PHOTOS = {
 }
 LONGER_EDGE_PX = 512
 STYLE_EDGE_PX = 160
-OPENING = ("starry-night", "rocket.jpg", 256)  # style, photo, edge of the squares in pixels
-MOST_BYTES = 60_000
+OPENING = "chelsea.png"
+OPENING_STYLES = ("starry-night", "night-cafe", "composition-vii", "wave")
+MOST_BYTES, OPENING_BYTES = 60_000, 150_000
 QUALITIES = range(92, 40, -4)
 LINE = 100  # characters
 
@@ -50,23 +51,22 @@ def photograph(name: str) -> Image:
     return resize(image, (round(height * scale), round(width * scale)))
 
 
-def write_small(path: Path, image: Image) -> None:
-    """Write a JPEG of the best of `QUALITIES` that takes at most `MOST_BYTES`."""
+def write_small(path: Path, image: Image, most_bytes: int = MOST_BYTES) -> None:
+    """Write a JPEG of the best of `QUALITIES` that takes at most so many bytes."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
         encode_picture(buffer, Picture(image), ".jpg", quality)
-        if buffer.tell() <= MOST_BYTES:
+        if buffer.tell() <= most_bytes:
             break
     write_aside(path, buffer.getvalue())
 
 
-def strip(model: Model, photo: Image) -> Image:
-    """The photo and x1 .. xn in a row."""
-    edge_px = OPENING[2]
-    square = centre_crop(resize_shorter_edge(photo, edge_px), edge_px)
-    painter, x = ReferencePainter(model.specs, model.params, open_device("cpu")), to_x(square)
-    stages = painter.paint(x, painter.measure(x))
-    return contact_sheet([[square, *map(to_image, stages)]])
+def strip(photo: Image, models: Sequence[Model]) -> Image:
+    """The photo and its paintings in a row, their middles as squares."""
+    painters = [PhotoPainter(model, open_device("cpu"), len(model.specs)) for model in models]
+    pictures = [photo, *(painter.paint(photo) for painter in painters)]
+    edge_px = min(photo.shape[:2])
+    return contact_sheet([[centre_crop(picture, edge_px) for picture in pictures]])
 
 
 def section(name: str, model: Model, folder: Path) -> str:
@@ -135,9 +135,9 @@ def main(docs: Path) -> None:
         *[section(name, model, folder) for name, model in models.items()],
     ]
     write_aside(docs / "gallery.md", ("\n".join(text).rstrip() + "\n").encode())
-    style, photo, _ = OPENING
-    if style in models:
-        write_small(docs / "pictures" / "opening.jpg", strip(models[style], photograph(photo)))
+    shown = [models[style] for style in OPENING_STYLES if style in models]
+    opening = strip(photograph(OPENING), shown)
+    write_small(docs / "pictures" / "opening.jpg", opening, OPENING_BYTES)
 
 
 if __name__ == "__main__":

@@ -226,4 +226,4 @@ def test_the_gallery_shows_every_style(
     shown = re.findall(r"\((pictures/gallery/[^)]+)\)", page)
     assert len(shown) == 4 + 2 * (1 + 4)
     for path in [*shown, "pictures/opening.jpg"]:
-        assert 0 < (tmp_path / "docs" / path).stat().st_size <= 80_000
+        assert 0 < (tmp_path / "docs" / path).stat().st_size <= 150_000
