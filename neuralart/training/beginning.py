@@ -140,7 +140,12 @@ class Setup:
         One on a processor, where four at once take 1.4 times as long as four in turn
         (docs/scaling.md); all on a card, which would wait for work.
         """
-        return 1 if self.devices.are_cpu else len(self.places) // len(self.devices)
+        return 1 if self.devices.are_cpu else self.photos_each
+
+    @property
+    def photos_each(self) -> int:
+        """Photos of a step on each device."""
+        return len(self.places) // len(self.devices)
 
 
 def set_up(config: TrainConfig) -> Setup:

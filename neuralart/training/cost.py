@@ -74,7 +74,7 @@ def make_plan(setup: Setup, step_seconds: Mapping[str, float] | None = None) -> 
     if step_seconds is None:
         step_seconds = seconds_per_step(setup, _one_step_each(setup), TIMED_FOR_A_PLAN)
     left = 60 * config.minutes - since_start()
-    return plan_for(left, step_seconds, setup.batch, styles)
+    return plan_for(left, step_seconds, setup.photos_each, styles)
 
 
 def _one_step_each(setup: Setup) -> list[Phase]:

@@ -46,13 +46,14 @@ def most_evaluated(styles: int) -> int:
     return max(LEAST, EVALUATED // styles)
 
 
-def plan_for(seconds: float, step_seconds: Mapping[str, float], batch: int, styles: int) -> Plan:
+def plan_for(seconds: float, step_seconds: Mapping[str, float], photos: int, styles: int) -> Plan:
     """What fits into a time.
 
     step_seconds  of a step, by the name of its phase
+    photos        of a step on each device; one device measures on held-out photos
     """
     phases = len(step_seconds)
-    photo = max(step_seconds.values()) / batch
+    photo = max(step_seconds.values()) / photos
     room = EVALUATION_SHARE * seconds / (phases * styles * EVALUATED_COST * photo)
     evaluated = max(LEAST, min(int(room), most_evaluated(styles)))
     budget = seconds - phases * ending_seconds(photo, evaluated, styles)
@@ -72,10 +73,10 @@ def ending_seconds(photo_seconds: float, evaluated: int, styles: int) -> float:
 class Pace:
     """The clock of a run, and how fast its last phase goes."""
 
-    def __init__(self, minutes: float, spent: float, batch: int, styles: int, evaluated: int):
+    def __init__(self, minutes: float, spent: float, photos: int, styles: int, evaluated: int):
         """``spent``: seconds of training before a resumed run stopped."""
         self._end = time.monotonic() - since_start() + 60 * minutes - spent
-        self._batch, self._styles, self._evaluated = batch, styles, evaluated
+        self._photos, self._styles, self._evaluated = photos, styles, evaluated
         self._from: tuple[int, float] | None = None
 
     def left(self) -> float:
@@ -103,5 +104,5 @@ class Pace:
         now, (since, then) = time.monotonic(), self._from
         step = (now - then) / (done - since)
         self._from = done, now
-        left = self._end - now - ending_seconds(step / self._batch, self._evaluated, self._styles)
+        left = self._end - now - ending_seconds(step / self._photos, self._evaluated, self._styles)
         return done + max(0, int(left / step))

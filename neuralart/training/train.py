@@ -99,7 +99,7 @@ class Training:
         self._pace: Pace | None = None
         if config.minutes is not None:
             spent = self._state.seconds
-            self._pace = Pace(config.minutes, spent, setup.batch, styles, evaluated)
+            self._pace = Pace(config.minutes, spent, setup.photos_each, styles, evaluated)
         self._take_plan()
         self._interrupts: Sequence[int] = ()
         self._progress = Progress(

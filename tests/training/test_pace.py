@@ -83,7 +83,7 @@ class Machine:
 
     def run(self, planned: int, step_seconds: Callable[[int], float], spent: float = 0.0) -> float:
         """Seconds from the command to the end of the run."""
-        keeper = Pace(2.0, spent, batch=2, styles=1, evaluated=5)
+        keeper = Pace(2.0, spent, photos=2, styles=1, evaluated=5)
         done = 0
         while done < planned:
             self.now += step_seconds(done)
@@ -117,7 +117,7 @@ def test_time_that_a_run_had_before_counts(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_steps_are_never_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
-    keeper = Pace(2.0, 0.0, batch=2, styles=1, evaluated=5)
+    keeper = Pace(2.0, 0.0, photos=2, styles=1, evaluated=5)
     keeper.steps(1, 50)
     machine.now += 500
     assert keeper.steps(6, 50) == 6
