@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +21,9 @@ from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.params import initial_params
 from neuralart.engine.devices import open_device
 from neuralart.loss.features.store import Features, load_features
-from neuralart.loss.objective import LossWeights
 from neuralart.loss.perceptual import Perceptual
+from neuralart.options.train import TrainConfig
+from neuralart.training.beginning import loss_weights
 from neuralart.training.stages import Chain
 from neuralart.training.step import batch_gradients
 
@@ -36,8 +38,7 @@ def steps_of(
     device, _, precision = name.partition("=")
     devices = open_device(device, precision or "float32")
     specs = [GENERATORS[kind] for kind in kinds]
-    weights = LossWeights(content=6, layout=12, palette=5, checkerboard=1e5, two_scales=True)
-    loss = Perceptual(features, weights, devices)
+    loss = Perceptual(features, loss_weights(TrainConfig(style=(), data=Path())), devices)
     shape = (photos, 3, EDGE_PX, EDGE_PX)
     noise = np.random.default_rng(0).normal(0, 50, shape).astype(np.float32)
     loss.set_style(noise[:1], noise[:1, :, ::2, ::2].copy())

@@ -77,10 +77,9 @@ def train(**options: Any) -> None:
     """Learn one or more styles from pictures and a folder of photos."""
     from neuralart.engine.devices import is_torch
 
-    config = TrainConfig(**options, generators=generators_of_config())
-    if not is_torch(config.device):
-        config = config.on_threads(computing_threads())
-    _set_threads(config.threads_each())
+    given = TrainConfig(**options, generators=generators_of_config())
+    config = given if is_torch(given.device) else given.on_threads(computing_threads())
+    _set_threads(given.threads_each() if config is given else 1)
     from neuralart.machine.terminal import say_path
     from neuralart.training.train import train as run
 

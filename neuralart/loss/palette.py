@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralart.loss.layers import PALETTE_PX
-from neuralart.pictures.pixels import X
+from neuralart.pictures.pixels import X, means_of_squares
 
 NOISE = 16 / 255
 """Standard deviation, in 0..1 units, that is added to every colour before whitening: colours that
@@ -24,10 +24,7 @@ def palette_of(image: X) -> tuple[Matrix, Matrix]:
 
     Shape:   (1, 3, H, W) in 0..255 units, H and W of at least `PALETTE_PX` -> (4, 4), (4, 4)
     """
-    rows, columns = (size // PALETTE_PX for size in image.shape[2:])
-    whole = image[0, :, : rows * PALETTE_PX, : columns * PALETTE_PX].astype(np.float64) / 255
-    squares = whole.reshape(3, rows, PALETTE_PX, columns, PALETTE_PX)
-    colours = squares.mean(axis=(2, 4)).reshape(3, -1)
+    colours = means_of_squares(image[0].astype(np.float64) / 255, PALETTE_PX).reshape(3, -1)
     mean = colours.mean(axis=1)
     variances, axes = np.linalg.eigh(np.cov(colours, bias=True) + NOISE**2 * np.eye(3))
     scale = (axes / np.sqrt(variances)) @ axes.T

@@ -27,7 +27,7 @@ from neuralart.loss.layers import CONTENT_LAYER
 from neuralart.loss.objective import TINY_LOSS, UNIFORM, Losses, LossWeights, named
 from neuralart.loss.palette import palette_of
 from neuralart.machine.archive import Arrays
-from neuralart.pictures.pixels import X
+from neuralart.pictures.pixels import X, means_of_squares
 
 
 class Perceptual:
@@ -72,8 +72,9 @@ class Perceptual:
             for term, gram in zip(terms, grams, strict=True):
                 tables[term].append(gram)
         self._style_params = {gram_name(term): np.stack(rows) for term, rows in tables.items()}
-        whitenings, palettes = zip(*(palette_of(images[0]) for images in styles), strict=True)
-        self._style_params |= {WHITENING: np.stack(whitenings), PALETTE: np.stack(palettes)}
+        if self.weights.palette:
+            whitenings, palettes = zip(*(palette_of(images[0]) for images in styles), strict=True)
+            self._style_params |= {WHITENING: np.stack(whitenings), PALETTE: np.stack(palettes)}
         shape = (len(styles), len(terms))
         self._style_params[LAYER_WEIGHTS] = np.broadcast_to(
             np.asarray(layer_weights, np.float32), shape
@@ -94,9 +95,7 @@ class Perceptual:
         """
         pictures = [x]
         if self.weights.two_scales:
-            height, width = (edge // 2 for edge in x.shape[2:])
-            halves = x[:, :, : 2 * height, : 2 * width].reshape(1, 3, height, 2, width, 2)
-            pictures.append(np.ascontiguousarray(halves.mean(axis=(3, 5))))
+            pictures.append(np.ascontiguousarray(means_of_squares(x, 2)))
         grams = [gram for picture in pictures for gram in self._grams_of(picture)]
         columns = []
         for term, gram in zip(self.weights.style_terms, grams, strict=True):

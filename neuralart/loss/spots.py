@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from neuralart.loss.layers import COARSE_PX
 from neuralart.pictures.editing import luminance
-from neuralart.pictures.pixels import X, to_image
+from neuralart.pictures.pixels import X, means_of_squares, to_image
 
 SURROUNDINGS = 3
 """Edge of a coarse square's surroundings, in coarse squares."""
@@ -48,11 +48,7 @@ def mean_spots(values: Sequence[float]) -> float | None:
 
 def _coarse_luminance(x: X) -> npt.NDArray[np.float64]:
     """Means of squares, of the picture as it is written to a file: (rows, columns)."""
-    rows, columns = (size // COARSE_PX for size in x.shape[2:])
-    levels = luminance(to_image(x))[: rows * COARSE_PX, : columns * COARSE_PX, 0]
-    squares = levels.reshape(rows, COARSE_PX, columns, COARSE_PX)
-    means: npt.NDArray[np.float64] = squares.mean(axis=(1, 3), dtype=np.float64)
-    return means
+    return means_of_squares(luminance(to_image(x))[..., 0], COARSE_PX, np.float64)
 
 
 def _around(coarse: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

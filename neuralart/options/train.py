@@ -236,12 +236,13 @@ class TrainConfig:
         """The same options with two threads as two devices, where --device is cpu.
 
         Two devices with a photo each take 0.83 of the time of one with two threads on each photo
-        in turn (docs/scaling.md).
+        in turn (docs/scaling.md). A device computes with one thread, as `threads_each` says, but
+        --threads stays as it was given: a run that is resumed must have the same.
         """
         computing = self.threads or threads
         is_here, is_even = self.kvstore != "dist_sync", (self.batch or 2) % 2 == 0
         if self.device == "cpu" and computing == 2 and is_here and is_even:
-            return dataclasses.replace(self, device="cpu:0,1", threads=1)
+            return dataclasses.replace(self, device="cpu:0,1")
         return self
 
     def threads_each(self) -> int | None:

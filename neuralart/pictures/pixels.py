@@ -54,6 +54,20 @@ def rounded(values: npt.NDArray[np.float32], dtype: npt.DTypeLike) -> Pixels:
     return np.rint(values).clip(0, highest).astype(dtype)
 
 
+def means_of_squares(
+    planes: npt.NDArray[Any], edge_px: int, dtype: npt.DTypeLike = None
+) -> npt.NDArray[Any]:
+    """The mean of every whole square of some planes, computed in ``dtype``.
+
+    Shape:   (..., H, W) -> (..., H / edge, W / edge), rounded down
+    """
+    rows, columns = (size // edge_px for size in planes.shape[-2:])
+    whole = planes[..., : rows * edge_px, : columns * edge_px]
+    squares = whole.reshape(*planes.shape[:-2], rows, edge_px, columns, edge_px)
+    means: npt.NDArray[Any] = squares.mean(axis=(-3, -1), dtype=dtype)
+    return means
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture in upright position, with what its file says beside the pixels.

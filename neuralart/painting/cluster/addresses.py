@@ -134,8 +134,12 @@ def _await_answer(place: str, files: Any, path: str) -> None:
 
 def _store(files: Any) -> str | None:
     """The protocol of a store of objects; None for other file systems."""
-    protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
-    return next((name for name in protocols if name in _STORES), None)
+    return next((name for name in _protocols(files) if name in _STORES), None)
+
+
+def _protocols(files: Any) -> tuple[str, ...]:
+    """The names of a file system's protocol, such as ``s3`` and ``s3a``."""
+    return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
 
 
 def is_of_one_process(place: str) -> bool:
@@ -196,8 +200,7 @@ def canonical(place: str) -> str:
 
 def _address(files: Any, path: str) -> str:
     """The address of a path, or the path itself on this machine's disk."""
-    protocols = (files.protocol,) if isinstance(files.protocol, str) else files.protocol
-    return path if "file" in protocols else str(files.unstrip_protocol(path))
+    return path if "file" in _protocols(files) else str(files.unstrip_protocol(path))
 
 
 def fetch(place: str, file: Path) -> None:

@@ -252,6 +252,13 @@ def test_two_threads_are_two_devices() -> None:
     assert device(2, kvstore="dist_sync") == "cpu"  # each of several workers has its share
 
 
+@pytest.mark.parametrize("threads", [None, 2])
+def test_two_devices_are_no_other_options(threads: int | None) -> None:
+    """A run may be resumed where another number of threads computes."""
+    given = TrainConfig(style=(), data=Path(), threads=threads)
+    assert given.on_threads(2).result_options() == given.result_options()
+
+
 def test_two_workers_with_a_discriminator_end_where_one_does(
     train_arguments: list[object], tmp_path: Path
 ) -> None:
