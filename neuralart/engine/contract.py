@@ -21,7 +21,7 @@ of the calls. `Devices.get` waits for what it returns; `Devices.settle` waits fo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -201,6 +201,18 @@ class Devices(ABC):
         accumulate  add the gradients of parameters up over several `Executor.backward`
         reuse       an executor of the same graph and shapes whose memory is taken over
         """
+
+    def executor_of_photos(
+        self, graph: Callable[[int], Any], photos: int, inputs: Mapping[str, Shape], **options: Any
+    ) -> Executor:
+        """Bind a graph that takes each photo by itself, for so many photos at once.
+
+        graph    declares it for a number of photos
+        inputs   those that the graph has, for all photos of one device; photos are the first axis
+                 of every input and output
+        options  as of `executor`
+        """
+        return self.executor(graph(photos), inputs, **options)
 
     @abstractmethod
     def output_shapes(self, symbol: Any, shapes: Mapping[str, Shape]) -> list[Shape]:

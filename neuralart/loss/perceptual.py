@@ -85,7 +85,7 @@ class Perceptual:
     def _grams_of(self, image: X) -> list[X]:
         first = self.devices.first()
         x = first.put(image)
-        executor = self._executor("grams", x, {}, lambda: gram_graph(self.features.spec))
+        executor = self._executor("grams", x, {}, lambda _: gram_graph(self.features.spec))
         return [first.get(gram) for gram in executor.forward(x=x)]
 
     def style_distances(self, x: X) -> npt.NDArray[np.float64]:
@@ -115,7 +115,7 @@ class Perceptual:
     def set_contents(self, x: Batch) -> None:
         """Take photos, (n, 3, H, W) on each device, as the contents to keep."""
         executor = self._executor(
-            "content", x, {}, lambda: content_graph(self.features.spec, self._content_layer)
+            "content", x, {}, lambda _: content_graph(self.features.spec, self._content_layer)
         )
         self._content = executor.forward(x=x)
 
@@ -140,7 +140,7 @@ class Perceptual:
         inputs = {"content": self._content[0], "style": self.one_hot(x, styles)}
         if self.weights.keeps_layout:
             inputs["layout"] = self._content[1]
-        executor = self._executor("loss", x, inputs, lambda: self._loss_graph(len(x[0])))
+        executor = self._executor("loss", x, inputs, self._loss_graph)
         rows, totals = executor.forward(x=x, **inputs)
         if log_weight is None:
             heads = self._constant("ones", x, lambda: np.ones(len(x[0]), np.float32))
@@ -152,13 +152,12 @@ class Perceptual:
     def one_hot(self, x: Batch, styles: Sequence[int]) -> Batch:
         """(n, styles) for the photos of each device, a one for the style and zeros."""
         photos = len(x[0])
+        every = np.eye(self._styles, dtype=np.float32)
+        if photos > 1:
+            return self._devices(x).put(every[list(styles)])
         rows = [
-            self._constant(
-                f"style {' '.join(map(str, chosen))}",
-                x,
-                lambda chosen=chosen: np.eye(self._styles, dtype=np.float32)[list(chosen)],  # type: ignore[misc]
-            )
-            for chosen in (styles[i : i + photos] for i in range(0, len(styles), photos))
+            self._constant(f"style {number}", x, lambda number=number: every[[number]])  # type: ignore[misc]
+            for number in styles
         ]
         return [row[device] for device, row in enumerate(rows)]
 
@@ -177,13 +176,13 @@ class Perceptual:
         return self.devices if len(x) == len(self.devices) else self.devices.first()
 
     def _executor(
-        self, kind: str, x: Batch, targets: dict[str, Batch], graph: Callable[[], Any]
+        self, kind: str, x: Batch, targets: dict[str, Batch], graph: Callable[[int], Any]
     ) -> Executor:
         key = (kind, len(x), x[0].shape)
         if key not in self._bound:
             inputs = {"x": x[0].shape, **{name: each[0].shape for name, each in targets.items()}}
-            executor = self._devices(x).executor(
-                graph(), inputs, gradients=["x"] if targets else []
+            executor = self._devices(x).executor_of_photos(
+                graph, len(x[0]), inputs, gradients=["x"] if targets else []
             )
             executor.set_parameters({**self.features.weights, **self._style_params})
             self._bound[key] = executor

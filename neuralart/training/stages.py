@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -96,9 +97,9 @@ class Chain:
         self._styled: list[bool] = []
         for k, spec in enumerate(specs[: self.trained[-1] + 1]):
             name = prefix(0 if share_weights else k)
-            symbol = training_graph(spec, name, styles, photos)
+            graph = partial(training_graph, spec, name, styles)
             # A frozen stage is bound for training too: its norms use the statistics of its input.
-            arguments = symbol.list_arguments()
+            arguments = graph(1).list_arguments()
             gradients = [
                 each
                 for each in arguments
@@ -107,8 +108,9 @@ class Chain:
             inputs = {"x": self._shape, "style": (photos, styles)}
             if coupling == "through" and k > self.trained[0]:
                 gradients.append("x")
-            executor = devices.executor(
-                symbol,
+            executor = devices.executor_of_photos(
+                graph,
+                photos,
                 {name: shape for name, shape in inputs.items() if name in arguments},
                 gradients=gradients,
                 accumulate=batch > at_once,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ class TorchDevices(Devices):
         common: Collection[str] = (),
         accumulate: bool = False,
         reuse: Executor | None = None,
+        maps_photos: bool = False,
     ) -> Executor:
         return TorchExecutor(
             symbol,
@@ -59,7 +60,14 @@ class TorchDevices(Devices):
             gradients=gradients,
             accumulate=accumulate,
             precision=self._precision,
+            maps_photos=maps_photos,
         )
+
+    def executor_of_photos(
+        self, graph: Callable[[int], Any], photos: int, inputs: Mapping[str, Shape], **options: Any
+    ) -> Executor:
+        """Bind the graph of one photo, mapped over all: as many kernels as one photo needs."""
+        return self.executor(graph(1), inputs, maps_photos=photos > 1, **options)
 
     def output_shapes(self, symbol: Any, shapes: Mapping[str, Shape]) -> list[Shape]:
         executor = TorchExecutor(symbol, shapes, [torch.device("meta")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from neuralart.engine.contract import Batch, Executor, Numbers, Shape
 from neuralart.engine.nodes import Node, fixed_nodes, read_nodes
-from neuralart.engine.pytorch.operators import OPERATORS, batch_norm, constant
+from neuralart.engine.pytorch.operators import CONVOLUTIONS, OPERATORS, batch_norm, constant
+from neuralart.engine.pytorch.recording import WALKS_BEFORE, Recording
 from neuralart.errors import EngineError
 from neuralart.machine.archive import Arrays
 
@@ -56,6 +56,10 @@ class _Replica:
         self, graph: Graph, shapes: Mapping[str, Shape], device: torch.device, settings: _Settings
     ) -> None:
         self._graph, self._device, self._settings = graph, device, settings
+        self.is_on_card = device.type == "cuda"
+        self._records = self.is_on_card and bool(settings.gradients)
+        self._recording: Recording | None = None
+        self._walks = 0
         self.parameters: dict[str, Tensor] = {}
         self.statistics: dict[str, Tensor] = {}
         self.inputs: dict[str, Tensor] = {}
@@ -66,11 +70,21 @@ class _Replica:
         self._constants: dict[int, tuple[Tensor, ...]] = {}
         for node in graph.nodes:
             if node.index in graph.constants:
-                self._constants[node.index] = self._run(node, self._constants)
+                self._constants[node.index] = self._run(node, self._constants, self.inputs)
         self.outputs: list[Tensor] = []
+
+    def _forget_recording(self) -> None:
+        """A recording has the addresses of inputs and parameters: new ones need a new one."""
+        self._recording, self._walks = None, 0
 
     def set_input(self, name: str, array: Tensor) -> None:
         """Copy an input; the gradient by it is asked for anew."""
+        mine = self.inputs.get(name)
+        if mine is not None and mine.shape == array.shape:
+            with torch.no_grad():
+                mine.copy_(array)
+            return
+        self._forget_recording()
         order = torch.channels_last if array.dim() == 4 else torch.preserve_format
         self.inputs[name] = array.detach().clone(memory_format=order)
         if name in self._settings.gradients:
@@ -83,6 +97,7 @@ class _Replica:
             with torch.no_grad():
                 mine.copy_(given)
             return
+        self._forget_recording()
         given = _channels_last(given)
         self.parameters[name] = given.requires_grad_(name in self._settings.gradients)
 
@@ -90,29 +105,46 @@ class _Replica:
         self.statistics[name] = torch.tensor(array, dtype=torch.float32, device=self._device)
 
     def walk(self) -> None:
+        """Compute the outputs; from the third time on, on a card, by a recording if gradients are
+        wanted."""
+        self.outputs = []
+        if self._records and self._recording is None and self._walks == WALKS_BEFORE:
+            self._recording = Recording.of(self._walked, self.wanted(), self._device)
+        self._walks += 1
+        if self._recording is not None:
+            self.outputs = self._recording.forward()
+        else:
+            self.outputs = self._walked()
+
+    def _walked(self) -> list[Tensor]:
+        if not self._settings.maps_photos:
+            return self._outputs_of(self.inputs)
+        outputs = torch.vmap(self._outputs_of)({n: x.unsqueeze(1) for n, x in self.inputs.items()})
+        return [output.flatten(0, 1) for output in outputs]
+
+    def _outputs_of(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         values = dict(self._constants)
-        settings = self._settings
-        with contextlib.ExitStack() as stack:
-            if not settings.gradients:
-                stack.enter_context(torch.no_grad())
-            if settings.precision == "bfloat16":
-                stack.enter_context(torch.autocast(self._device.type, dtype=torch.bfloat16))
+        with torch.set_grad_enabled(bool(self._settings.gradients)):
             for node in self._graph.nodes:
                 if node.index not in values:
-                    values[node.index] = self._run(node, values)
+                    values[node.index] = self._run(node, values, inputs)
                 for index in self._graph.lasts.get(node.index, ()):
                     del values[index]
-        self.outputs = [values[node][output] for node, output in self._graph.heads]
+        return [values[node][output] for node, output in self._graph.heads]
 
-    def _run(self, node: Node, values: Mapping[int, tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    def _run(
+        self, node: Node, values: Mapping[int, tuple[Tensor, ...]], given: Mapping[str, Tensor]
+    ) -> tuple[Tensor, ...]:
         if node.op == "null":
-            for kind in (self.inputs, self.parameters, self.statistics):
+            for kind in (given, self.parameters, self.statistics):
                 if node.name in kind:
                     return (kind[node.name],)
             return (self._unset,)
         if not node.inputs:
             return (constant(node.op, node.attrs, self._device),)
         inputs = [values[source][output] for source, output in node.inputs]
+        if node.op in CONVOLUTIONS and self._settings.precision == "bfloat16":
+            inputs = [each.bfloat16() for each in inputs]
         if node.op == "BatchNorm":
             out = batch_norm(inputs, node.attrs, learns=bool(self._settings.gradients))
         else:
@@ -127,6 +159,9 @@ class _Replica:
                 tensor.grad = None
         for name in self.inputs:
             self.inputs[name].grad = None
+        if self._recording is not None:
+            self._take(wanted, self._recording.backward(heads))
+            return
         pairs = [
             (output, head.to(output.dtype))
             for output, head in zip(self.outputs, heads, strict=True)
@@ -136,6 +171,17 @@ class _Replica:
             outputs, given = zip(*pairs, strict=True)
             torch.autograd.backward(outputs, given, inputs=list(wanted.values()))
         self.outputs = [output.detach() for output in self.outputs]
+
+    def _take(self, wanted: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+        """Take gradients that a recording will overwrite."""
+        for name, gradient in gradients.items():
+            tensor = wanted[name]
+            if not self._settings.accumulate:
+                tensor.grad = gradient
+            elif tensor.grad is None:
+                tensor.grad = gradient.clone()
+            else:
+                tensor.grad += gradient
 
     def wanted(self) -> dict[str, Tensor]:
         """The inputs and parameters whose gradients are computed."""
@@ -148,6 +194,7 @@ class _Settings:
     gradients: tuple[str, ...]
     accumulate: bool
     precision: str
+    maps_photos: bool
 
 
 class TorchExecutor(Executor):
@@ -162,14 +209,16 @@ class TorchExecutor(Executor):
         gradients: Collection[str] = (),
         accumulate: bool = False,
         precision: str = "float32",
+        maps_photos: bool = False,
     ) -> None:
-        """See `neuralart.engine.contract.Devices.executor`."""
+        """See `neuralart.engine.contract.Devices.executor` and, for ``maps_photos``,
+        `neuralart.engine.contract.Devices.executor_of_photos`."""
         graph = Graph(symbol, inputs)
         self.parameter_names = graph.parameters
         self._moving = graph.moving
         self._learned = [name for name in graph.parameters if name in gradients]
         self._accumulates = accumulate
-        settings = _Settings(tuple(gradients), accumulate, precision)
+        settings = _Settings(tuple(gradients), accumulate, precision, maps_photos)
         self._replicas = [_Replica(graph, inputs, device, settings) for device in devices]
         self._optimisers: list[torch.optim.Adam] = []
         self._scale, self._steps = 1.0, 0
@@ -240,6 +289,7 @@ class TorchExecutor(Executor):
                     for names in self._factors.values()
                 ],
                 betas=BETAS,
+                fused=replica.is_on_card,
             )
             for replica in self._replicas
         ]
@@ -275,7 +325,8 @@ class TorchExecutor(Executor):
                     continue
                 parameter = replica.parameters[name]
                 state = optimiser.state[parameter]
-                state["step"] = torch.tensor(float(steps))
+                here = parameter.device if replica.is_on_card else None  # where a fused Adam counts
+                state["step"] = torch.tensor(float(steps), device=here)
                 for part, key in (("mean", "exp_avg"), ("variance", "exp_avg_sq")):
                     state[key] = torch.empty_like(parameter)
                     with torch.no_grad():

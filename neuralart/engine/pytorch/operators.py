@@ -73,7 +73,7 @@ def batch_norm(
             attrs["eps"],
         )  # fmt: skip
         return out
-    return functional.batch_norm(
+    normalised = functional.batch_norm(
         x,
         None if learns else mean,
         None if learns else variance,
@@ -82,6 +82,7 @@ def batch_norm(
         training=learns,
         eps=attrs["eps"],
     )
+    return normalised.to(x.dtype)  # mapped over photos, their scales would make it float32
 
 
 def _pooling(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
@@ -174,8 +175,7 @@ def _dot(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
     _only(attrs, "transpose_a", False)
     if attrs.get("transpose_b", False):
         right = right.t()
-    with torch.autocast(left.device.type, enabled=False):
-        return _at_least_1d(torch.tensordot(left.float(), right.float(), dims=1))
+    return _at_least_1d(torch.tensordot(left.float(), right.float(), dims=1))
 
 
 def _split(inputs: Sequence[Tensor], attrs: Attrs) -> tuple[Tensor, ...]:
@@ -204,15 +204,15 @@ def _slice_like(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
 
 
 def _sum(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
-    return _reduced(inputs[0].sum, inputs[0], attrs)
+    return _reduced(inputs[0].float().sum, inputs[0], attrs)
 
 
 def _mean(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
-    return _reduced(inputs[0].mean, inputs[0], attrs)
+    return _reduced(inputs[0].float().mean, inputs[0], attrs)
 
 
 def _reduced(reduce: Callable[..., Tensor], x: Tensor, attrs: Attrs) -> Tensor:
-    """Over some axes or all."""
+    """Over some axes or all, in float32."""
     axes, keep = attrs.get("axis"), attrs.get("keepdims", False)
     if axes is None:
         axes = tuple(range(x.dim()))
@@ -257,6 +257,9 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Tensor]] = {
     "mul": lambda a, b: a * b,
     "div": lambda a, b: a / b,
 }
+
+CONVOLUTIONS = ("Convolution", "Deconvolution")
+"""What computes in another number format if one is asked for."""
 
 OPERATORS: dict[str, Operator] = {
     "Activation": _activation,
