@@ -164,6 +164,9 @@ class Devices(ABC):
     are_cpu: bool
     """Whether they are the processor, which takes the photos of a batch in turn."""
 
+    first_steps: int = 1
+    """Steps of a training that take longer than all others."""
+
     precisions: tuple[str, ...]
     """What they paint in: ``float32``, and maybe ``bfloat16`` and ``int8``."""
 

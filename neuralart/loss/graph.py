@@ -8,13 +8,16 @@ from neuralart.engine.symbols import sym
 from neuralart.loss.layers import VggSpec
 from neuralart.loss.objective import LossWeights
 from neuralart.loss.terms import (
+    bands_loss,
     checkerboard,
     coarse,
     colours,
     content_loss,
+    contrast,
     gram,
     layout_loss,
     palette_loss,
+    pyramid,
     style_loss,
     total_variation,
 )
@@ -25,6 +28,9 @@ LAYER_WEIGHTS = "layer_weights"
 
 PALETTE, WHITENING = "gram_palette", "whitening"
 """The parameters with the palettes of all styles, (styles, 4, 4) each."""
+
+BANDS, BAND_WHITENINGS = "gram_bands", "band_whitenings"
+"""The parameters with the bands of all styles, (styles, 15, 3) each."""
 
 
 def gram_name(term: str) -> str:
@@ -77,8 +83,9 @@ def loss_graph(
     if weights.keeps_layout:
         arrays += [coarse(x), sym.Variable("layout")]
     if weights.palette:
-        palettes = [_of_style(style, name, (styles, 4, 4)) for name in (WHITENING, PALETTE)]
-        arrays += [colours(x), *palettes]
+        shapes = {WHITENING: (4, 4), PALETTE: (4, 4), BAND_WHITENINGS: (15, 3), BANDS: (15, 3)}
+        palettes = [_of_style(style, name, (styles, *shape)) for name, shape in shapes.items()]
+        arrays += [*palettes, colours(x), *pyramid(x)]
     rows, totals = [], []
     for each in zip(*(_split(array, photos) for array in arrays), strict=True):
         count = len(wanted)
@@ -88,9 +95,11 @@ def loss_graph(
         if weights.layout:
             losses["layout"] = layout_loss(*more[:2])
         if weights.palette:
-            _, layout, means, *tables = more
-            whitening, palette = (sym.reshape(table, shape=(-3, 0)) for table in tables)
-            losses["palette"] = palette_loss(gram(means), whitening, palette, layout)
+            _, layout, *more = more
+            tables = [sym.reshape(table, shape=(-3, 0)) for table in more[:4]]
+            of_x, *bands_of_x = (gram(means) for means in more[4:])
+            palette = palette_loss(of_x, *tables[:2]) + bands_loss(bands_of_x, *tables[2:])
+            losses["palette"] = palette * contrast(layout)
         if weights.checkerboard:
             losses["checkerboard"] = checkerboard(picture)
         targets = [sym.reshape(table, shape=(-3, 0)) for table in each[count : 2 * count]]

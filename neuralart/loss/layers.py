@@ -31,6 +31,10 @@ PALETTE_PX = 8
 """The edge of the squares whose means are a picture's palette: as broad as a brush stroke, so that
 coloured fringes of edges do not count."""
 
+BAND_PX = (1, 2, 4, 8, 16)
+"""The finer edge of each of a picture's bands: how means of squares of 1, 2, 4, 8 and 16 pixels
+differ from those of squares twice as broad."""
+
 
 @dataclass(frozen=True)
 class VggSpec:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from neuralart.engine.contract import Batch, Devices, Executor, Shape
 from neuralart.loss.features.store import Features
 from neuralart.loss.graph import (
+    BAND_WHITENINGS,
+    BANDS,
     LAYER_WEIGHTS,
     PALETTE,
     WHITENING,
@@ -25,7 +27,7 @@ from neuralart.loss.graph import (
 )
 from neuralart.loss.layers import CONTENT_LAYER
 from neuralart.loss.objective import TINY_LOSS, UNIFORM, Losses, LossWeights, named
-from neuralart.loss.palette import palette_of
+from neuralart.loss.palette import bands_of, palette_of
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.pixels import X, means_of_squares
 
@@ -73,8 +75,12 @@ class Perceptual:
                 tables[term].append(gram)
         self._style_params = {gram_name(term): np.stack(rows) for term, rows in tables.items()}
         if self.weights.palette:
-            whitenings, palettes = zip(*(palette_of(images[0]) for images in styles), strict=True)
-            self._style_params |= {WHITENING: np.stack(whitenings), PALETTE: np.stack(palettes)}
+            for names, tables_of in (
+                ((WHITENING, PALETTE), palette_of),
+                ((BAND_WHITENINGS, BANDS), bands_of),
+            ):
+                columns = zip(*(tables_of(images[0]) for images in styles), strict=True)
+                self._style_params |= dict(zip(names, map(np.stack, columns), strict=True))
         shape = (len(styles), len(terms))
         self._style_params[LAYER_WEIGHTS] = np.broadcast_to(
             np.asarray(layer_weights, np.float32), shape

@@ -6,10 +6,12 @@ Each is relative to its target, so that weights carry over between nets, layers 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from neuralart.engine.symbols import sym
-from neuralart.loss.layers import COARSE_PX, PALETTE_PX
+from neuralart.loss.layers import BAND_PX, COARSE_PX, PALETTE_PX
 
 
 def gram(features: Any) -> Any:
@@ -119,7 +121,7 @@ def layout_loss(layout: Any, target: Any) -> Any:
         for a, b in ((layout, target), (layout, layout), (target, target))
     )
     correlation = covariance / sym.sqrt(variance * wanted + 1)
-    return sym.mean((1 - correlation) * _contrast(wanted), axis=1)
+    return sym.mean((1 - correlation) * _counts(wanted), axis=1)
 
 
 def colours(x: Any) -> Any:
@@ -133,22 +135,66 @@ def colours(x: Any) -> Any:
     return sym.concat(means, ones, dim=1)
 
 
-def palette_loss(gram_of_x: Any, whitening: Any, target: Any, layout: Any) -> Any:
-    """`style_loss` of whitened colours, times v / (v + `FLAT`), v the photo's contrast.
+def palette_loss(gram_of_x: Any, whitening: Any, target: Any) -> Any:
+    """`style_loss` of whitened colours.
 
     The Gram matrix of `colours` holds their mean and covariance. Whitened by the style image's
     (`neuralart.loss.palette`), all its colours count the same, also those that vary little.
 
-    Shape:   (4, 4), (4, 4), (4, 4), the photo's `coarse` (1, 2, h, w) -> (1,)
+    Shape:   (4, 4), (4, 4), (4, 4) -> (1,)
     Source:  ours; Reinhard et al. 2001 describe colours by mean and deviation, too.
     """
-    whitened = sym.dot(sym.dot(whitening, gram_of_x), whitening, transpose_b=True)
+    return style_loss(_whitened(gram_of_x, whitening), target)
+
+
+def pyramid(x: Any) -> list[Any]:
+    """A picture's colours: its pixels, and means of squares of 2, 4, 8, 16 and 32 pixels.
+
+    Shape:   (N, 3, H, W) in 0..255 units, H and W of at least 32 -> six of (N, 3, H / edge,
+             W / edge), rounded down, in 0..1 units
+    """
+    maps = [x * (1 / 255)]
+    for _ in BAND_PX:
+        maps.append(sym.Pooling(maps[-1], kernel=(2, 2), stride=(2, 2), pool_type="avg"))
+    return maps
+
+
+def bands_loss(grams_of_x: Sequence[Any], whitenings: Any, targets: Any) -> Any:
+    """The sum over `BAND_PX` of |C - C*|^2 / 3, C the whitened covariance of a band's colours.
+
+    Coloured fringes have the style's colours where the style has none: between the finest squares.
+    Broad strokes vary between coarse ones.
+
+    Shape:   six of (3, 3), the Gram matrices of `pyramid`; (15, 3), (15, 3) -> (1,)
+    Source:  ours; bands are those of Burt and Adelson 1983, with squares for Gaussians.
+    """
+    losses = []
+    for band, pair in enumerate(itertools.pairwise(grams_of_x)):
+        whitening, target = (
+            sym.slice_axis(table, axis=0, begin=3 * band, end=3 * band + 3)
+            for table in (whitenings, targets)
+        )
+        # A square's mean is the mean of its four parts: their covariance around it is this.
+        difference = _whitened(pair[0] - pair[1], whitening) - target
+        losses.append(_sum_of_squares(difference) / 3)  # a target is the identity, or less
+    return sym.add_n(*losses)
+
+
+def _whitened(gram_of_x: Any, whitening: Any) -> Any:
+    """W G W^T"""
+    return sym.dot(sym.dot(whitening, gram_of_x), whitening, transpose_b=True)
+
+
+def contrast(layout: Any) -> Any:
+    """What a photo's contrast counts: v / (v + `FLAT`), v the variance of its luminance.
+
+    Shape:   `coarse` (1, 2, h, w) -> (1,)
+    """
     luminance = sym.slice_axis(layout, axis=1, begin=0, end=1)
-    variance = sym.reshape(sym.mean(luminance * luminance, axis=(2, 3)), shape=(-1,))
-    return style_loss(whitened, target) * _contrast(variance)
+    return _counts(sym.reshape(sym.mean(luminance * luminance, axis=(2, 3)), shape=(-1,)))
 
 
-def _contrast(variance: Any) -> Any:
+def _counts(variance: Any) -> Any:
     """What a photo's variance, in levels squared, counts: 0 if it is flat, at most 1."""
     return variance / (variance + FLAT)
 

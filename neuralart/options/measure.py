@@ -69,7 +69,7 @@ class OptimizeConfig(_LossConfig):
         range=(0, None),
     )
     palette_weight: float = option(
-        5.0, help="Weight of the style image's colours.", unit="W", range=(0, None)
+        3.0, help="Weight of the style image's colours.", unit="W", range=(0, None)
     )
     tv_weight: float = option(
         20.0, help="Weight of the total variation.", unit="W", range=(0, None)

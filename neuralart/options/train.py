@@ -121,8 +121,9 @@ class TrainConfig:
         range=(0, None),
     )
     palette_weight: float = option(
-        5.0,
-        help="Weight of the palette: the style image's colours, as broad as brush strokes.",
+        3.0,
+        help="Weight of the palette: the style image's colours, and how they vary in small squares "
+        "and in large ones.",
         unit="W",
         range=(0, None),
     )

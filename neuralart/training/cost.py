@@ -45,7 +45,8 @@ def _time(
             discriminator.begin_step(0, setup.places)
         batch_gradients(setup.perceptual, chain, photos, styles, scored, discriminator)
 
-    compute()  # the first one sets up memory
+    for _ in range(setup.devices.first_steps):  # they set up memory, and cards record them
+        compute()
     setup.devices.settle()
     count()
     seconds = []

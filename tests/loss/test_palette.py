@@ -9,9 +9,9 @@ from neuralart.engine.devices import open_device
 from neuralart.engine.door import mx
 from neuralart.loss.features.store import Features
 from neuralart.loss.objective import LossWeights
-from neuralart.loss.palette import NOISE, palette_of
+from neuralart.loss.palette import BAND_NOISE, NOISE, bands_of, palette_of
 from neuralart.loss.perceptual import Perceptual
-from neuralart.loss.terms import colours, gram, palette_loss
+from neuralart.loss.terms import bands_loss, colours, contrast, gram, palette_loss, pyramid
 
 
 def patches(seed: int) -> np.ndarray:
@@ -43,12 +43,8 @@ def test_palette_loss_by_hand() -> None:
     x[0, 0] = np.where(np.arange(16) < 8, 10, -10)
     layout = np.array([[[[np.sqrt(300), -np.sqrt(300)]], [[50, -50]]]])
     whitening = np.diag([51, 51, 51, 1])
-    graph = palette_loss(
-        gram(colours(mx.sym.Variable("a"))),
-        mx.sym.Variable("b"),
-        mx.sym.Variable("c"),
-        mx.sym.Variable("d"),
-    )
+    a, b, c, d = map(mx.sym.Variable, "abcd")
+    graph = palette_loss(gram(colours(a)), b, c) * contrast(d)
     arrays = {"a": x, "b": whitening, "c": np.eye(4), "d": layout}
     inputs = {name: mx.nd.array(np.asarray(each, np.float32)) for name, each in arrays.items()}
     assert graph.bind(mx.cpu(), inputs).forward()[0].asnumpy() == pytest.approx(
@@ -66,3 +62,32 @@ def test_a_palette_whitens_its_image() -> None:
     np.testing.assert_allclose(np.diag(whitening), [red, 1 / NOISE, 1 / NOISE, 1], rtol=1e-5)
     np.testing.assert_allclose(whitening[:3, 3], [-red * 100 / 255, 0, -0.2 / NOISE], rtol=1e-5)
     np.testing.assert_allclose(gram_of_it, np.diag([red**2 / 9, 0, 0, 1]), atol=1e-5)
+
+
+def test_bands_by_hand() -> None:
+    # Stripes of one pixel, 51 levels up and down in red, are in the finest band alone: 1/25.
+    x = np.zeros((1, 3, 32, 64), np.float32)
+    x[0, 0] = 51 * np.where(np.arange(64) % 2, 1, -1)
+    a, b, c = map(mx.sym.Variable, "abc")
+    graph = bands_loss([gram(each) for each in pyramid(a)], b, c)
+    whitenings, targets = np.tile(np.eye(3) * 10, (5, 1)), np.tile(np.eye(3), (5, 1))
+    inputs = {
+        name: mx.nd.array(np.asarray(each, np.float32))
+        for name, each in {"a": x, "b": whitenings, "c": targets}.items()
+    }
+    # 100 / 25 in red where 1 is wanted; nothing in all others.
+    assert graph.bind(mx.cpu(), inputs).forward()[0].asnumpy() == pytest.approx(
+        ((4 - 1) ** 2 + 1 + 1) / 3 + 4 * 1, rel=1e-5
+    )
+
+
+def test_bands_whiten_their_image() -> None:
+    # Squares of 4 pixels that vary by 85 levels in green within squares of 8: the third band.
+    x = np.zeros((1, 3, 32, 70), np.float32)
+    x[0, 1] = 100 + 85 * np.where(np.arange(70) // 4 % 2, 1, -1)
+    whitenings, targets = bands_of(x)
+    green = 1 / 9 / (1 / 9 + BAND_NOISE**2)
+    wanted = np.zeros((5, 3, 3))
+    wanted[2, 1, 1] = green
+    np.testing.assert_allclose(targets.reshape(5, 3, 3), wanted, atol=1e-6)
+    np.testing.assert_allclose(whitenings[:3], np.eye(3) / BAND_NOISE, rtol=1e-5, atol=1e-4)

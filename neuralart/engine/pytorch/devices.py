@@ -16,6 +16,7 @@ from neuralart.engine.contract import Batch, Devices, Edges, Exchange, Executor,
 from neuralart.engine.pytorch.collective import CollectiveExchange
 from neuralart.engine.pytorch.executor import TorchExecutor
 from neuralart.engine.pytorch.operators import reflected
+from neuralart.engine.pytorch.recording import WALKS_BEFORE
 from neuralart.errors import ConfigError, EngineError
 
 
@@ -35,6 +36,7 @@ class TorchDevices(Devices):
         prefix = "torch:" if kind == "cpu" else ""
         self.names = tuple(f"{prefix}{kind}:{index}" for index in indices)
         self.are_cpu = kind == "cpu"
+        self.first_steps = WALKS_BEFORE + 1 if kind == "cuda" else 1
         self.precisions = ("float32", "bfloat16")
 
     def first(self) -> Devices:
