@@ -35,7 +35,10 @@ ORDER = [
 HOMES = {
     "mxnet": {"engine.door"},
     "ml_dtypes": {"engine.door"},
-    "torch": {f"engine.pytorch.{n}" for n in ("collective", "devices", "executor", "operators")},
+    "torch": {
+        f"engine.pytorch.{name}"
+        for name in ("collective", "devices", "executor", "operators", "recording")
+    },
     "cv2": {"pictures.editing", "pictures.faces", "pictures.matching"},
     "PIL": {
         "pictures.phones",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -95,8 +95,11 @@ class ReferencePainter:
         outputs = bound.executor.forward(x=self._devices.put(x))
         return [self._devices.get(out) for out in outputs]
 
+    def _graph(self, task: Task) -> Any:
+        return _GRAPHS[task](self._specs)
+
     def _bind(self, shape: Shape, task: Task) -> Executor:
-        graph = _GRAPHS[task](self._specs)
+        graph = self._graph(task)
         # Without a gradient, norms would use the statistics that were set. The gradient of the last
         # normalised layer alone keeps the other layers' outputs from being held for it.
         held = self._norm_names[-1].removesuffix("_norm") + "_weight" if task != "paint" else ""

@@ -9,6 +9,7 @@ from neuralart.chain.reference import ReferencePainter, Task
 from neuralart.chain.specs import Generator
 from neuralart.engine.contract import Devices
 from neuralart.machine.archive import Arrays
+from neuralart.painting.folded.one_pass import measuring_painter
 from neuralart.painting.tiles import measuring_bytes
 
 # The most graphs that are kept: a camera's photos have two shapes, upright and across.
@@ -49,7 +50,7 @@ class KeptGraphs:
         kept = self._kept.pop((task, height, width), None)
         if kept is None and (len(self._kept) >= MOST_KEPT or self.bytes + needed > room):
             kept = self._least_recent(task, max(needed, room))
-        kept = kept or _Kept(ReferencePainter(self._specs, self._params, self._devices))
+        kept = kept or _Kept(measuring_painter(self._specs, self._params, self._devices))
         kept.bytes = max(kept.bytes, needed)
         self._kept[task, height, width] = kept
         self.fit(room)

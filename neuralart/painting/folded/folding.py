@@ -38,6 +38,10 @@ The first stage's layers and its residual connection share the result. Without i
 reorder the residual's input by itself, which takes 20 times as long."""
 
 
+NORM, MEAN = "norm", "mean"
+"""Ends of the names of a deconvolution's blur: with its norm, and alone."""
+
+
 def _is_first(layer: Layer) -> bool:
     """Whether the layer can be a stage's first: it halves every even size."""
     return layer.op == "conv" and layer.stride == BLOCK and 0 <= layer.shrinkage < BLOCK
@@ -76,7 +80,7 @@ def residuals(
     """
     weights = []
     for spec, prefix in zip(specs, prefixes, strict=True):
-        learned = params.get(f"{prefix}residual")
+        learned = params.get(f"{prefix}residual") if spec.learn_residual else None
         weights.append(
             spec.residual if learned is None else float(1 / (1 + np.exp(-learned.item())))
         )
@@ -120,6 +124,23 @@ def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK, out: X | No
     return blocks
 
 
+def in_blocks(x: X) -> X:
+    """x in blocks: (1, 3, H, W) -> (1, 16, H/2, W/2), see `to_blocks`; H and W are even."""
+    blocks = np.zeros((1, BLOCK_CHANNELS, x.shape[2] // BLOCK, x.shape[3] // BLOCK), np.float32)
+    for phase, (row, column) in enumerate(PHASES):
+        blocks[:, RGB * phase : RGB * (phase + 1)] = x[:, :, row::BLOCK, column::BLOCK]
+    return blocks
+
+
+def out_of_blocks(blocks: X) -> X:
+    """The inverse of `in_blocks`."""
+    height, width = blocks.shape[2:]
+    x = np.empty((1, RGB, height * BLOCK, width * BLOCK), np.float32)
+    for phase, (row, column) in enumerate(PHASES):
+        x[:, :, row::BLOCK, column::BLOCK] = blocks[:, RGB * phase : RGB * (phase + 1)]
+    return x
+
+
 def from_blocks(
     blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK, power: float = 1.0
 ) -> npt.NDArray[Any]:
@@ -139,11 +160,14 @@ def from_blocks(
     return rgb
 
 
-def _scale_and_shift(layer: Layer, name: str, arrays: Arrays, epsilon: float) -> tuple[X, X]:
-    """Bias and norm of a layer as a scale and a shift of each channel: (C,) and (C,)."""
+def _scale_and_shift(layer: Layer, name: str, arrays: Arrays, epsilon: float | None) -> tuple[X, X]:
+    """Bias and norm of a layer as a scale and a shift of each channel: (C,) and (C,).
+
+    Without ``epsilon``, those of the bias alone.
+    """
     one = np.ones(layer.channels, np.float32)
     bias = arrays[f"{name}_bias"][: layer.channels] if layer.has_bias else 0 * one
-    if not layer.norm:
+    if not layer.norm or epsilon is None:
         return one, bias
     norm = f"{name}_norm"
     deviation = np.sqrt(arrays[f"{norm}_moving_var"] + np.float32(epsilon))
@@ -209,6 +233,8 @@ def fold(
     weights: Sequence[float],
     arrays: Arrays,
     epsilon: float,
+    *,
+    norms: bool = True,
 ) -> tuple[Arrays, float]:
     """The parameters of `folded_chain` (in the file graph.py), and the factor for its output.
 
@@ -216,6 +242,7 @@ def fold(
     weights   residual weights of the stages, see `residuals`
     arrays    parameters and statistics of the chain by name
     epsilon   what norms add to a variance
+    norms     whether to fold them; without, no statistics are needed
     """
     same = np.eye(BLOCK_CHANNELS, dtype=np.float32)[:, :, None, None]
     folded: Arrays = {
@@ -227,13 +254,17 @@ def fold(
         for number, layer in enumerate(spec.layers):
             name = f"{prefix}{layer.name}"
             weight = arrays[f"{name}_weight"]
-            scale, shift = _scale_and_shift(layer, name, arrays, epsilon)
+            if layer.norm and not norms:
+                for part in ("gamma", "beta"):
+                    folded[f"{name}_norm_{part}"] = arrays[f"{name}_norm_{part}"]
+            scale, shift = _scale_and_shift(layer, name, arrays, epsilon if norms else None)
             if layer.op == "deconv":
                 side = 1 + layer.blur
                 folded[f"{name}_weight"] = weight[:, : layer.channels]
                 mean = np.ones((layer.channels, 1, side, side), np.float32) / side**2
-                folded[f"{name}_norm_weight"] = mean * scale[:, None, None, None]
-                folded[f"{name}_norm_bias"] = shift
+                end = NORM if norms else MEAN
+                folded[f"{name}_{end}_weight"] = mean * scale[:, None, None, None]
+                folded[f"{name}_{end}_bias"] = shift
                 continue
             weight = weight[: layer.channels] * scale[:, None, None, None]
             if number == 0:

@@ -1,4 +1,5 @@
-"""The whole chain as one graph without norms, for parameters that `folding.fold` made.
+"""The whole chain as one graph, for parameters that `folding.fold` made: without norms, or with
+norms on a picture's own statistics.
 
 The graph computes in float32 or bfloat16. bfloat16 is float32 with 8 bits of mantissa instead of
 24: it takes half the memory, and processors with AVX512_BF16 multiply it at twice the rate.
@@ -10,9 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from neuralart.chain.graph import Norms
 from neuralart.chain.specs import LEAKY_SLOPE, Generator, Layer
 from neuralart.engine.symbols import sym
-from neuralart.painting.folded.folding import BLOCK_CHANNELS, ENTRY, block_reach, last_in_blocks
+from neuralart.painting.folded.folding import (
+    BLOCK_CHANNELS,
+    ENTRY,
+    MEAN,
+    NORM,
+    block_reach,
+    last_in_blocks,
+)
 
 
 def _activation(out: Any, kind: str, name: str) -> Any:
@@ -42,8 +51,8 @@ def _convolution(
     )
 
 
-def _deconvolution(out: Any, layer: Layer, name: str, dtype: str) -> Any:
-    """A deconvolution, then its blur, scale and shift as one depthwise convolution.
+def _deconvolution(out: Any, layer: Layer, name: str, after: str, dtype: str) -> Any:
+    """A deconvolution, then its blur, scale and shift as one depthwise convolution, ``after``.
 
     The deconvolution has no bias: in oneDNN that would take as long as the deconvolution itself.
     """
@@ -58,7 +67,7 @@ def _deconvolution(out: Any, layer: Layer, name: str, dtype: str) -> Any:
         out, weight=weight, num_filter=layer.channels, no_bias=True, name=name, **edges
     )
     side = 1 + layer.blur
-    return _convolution(out, f"{name}_norm", layer.channels, side, dtype, groups=layer.channels)
+    return _convolution(out, after, layer.channels, side, dtype, groups=layer.channels)
 
 
 def folded_chain(
@@ -66,10 +75,12 @@ def folded_chain(
     prefixes: Sequence[str],
     weights: Sequence[float],
     dtype: str = "float32",
+    norms: Norms | None = None,
 ) -> Any:
     """The last stage's output ``z``, see `neuralart.painting.folded.folding`.
 
     weights  residual weights of the stages; only whether one is 0 matters here
+    norms    on the picture's own statistics; by default they are folded into the layers
 
     Shape:  ``x`` in blocks, (1, 16, H/2, W/2) -> ``z`` in blocks, the same
     """
@@ -80,7 +91,7 @@ def folded_chain(
         for number, layer in enumerate(spec.layers):
             name = f"{prefix}{layer.name}"
             if layer.op == "deconv":
-                out = _deconvolution(out, layer, name, dtype)
+                out = _deconvolution(out, layer, name, f"{name}_{MEAN if norms else NORM}", dtype)
             elif number == 0:
                 reach = block_reach(layer)
                 out = _convolution(out, name, layer.channels, 2 * reach + 1, dtype, pad=reach)
@@ -98,6 +109,8 @@ def folded_chain(
                     stride=layer.stride,
                     dilate=layer.dilate,
                 )
+            if norms and layer.norm:
+                out = norms(out, f"{name}_norm", layer.channels)
             out = _activation(out, layer.act, name)
             if layer.add:
                 out = out + outputs[layer.add]

@@ -18,6 +18,7 @@ from neuralart.engine.devices import open_device
 from neuralart.errors import ConfigError
 from neuralart.machine.processor import faster_precisions
 from neuralart.painting.folded.folding import can_fold
+from neuralart.painting.folded.one_pass import OnePassPainter, measuring_painter
 from neuralart.painting.folded.painter import FoldedPainter, tile_pixels
 from neuralart.painting.tiles import best_tiling
 from neuralart.pictures.pixels import to_image, to_x
@@ -73,6 +74,34 @@ def test_it_paints_what_the_reference_painter_paints(specs: list[Generator], sha
     )
     assert abs(got.astype(int) - want).max() <= 1
     assert (got != want).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        [GENERATORS["conv"], GENERATORS["deconv"]],
+        [GENERATORS["conv-fast"]] * 2,
+        [FOLDED, WITHOUT_RESIDUAL, FOLDED],
+        [GRAINED, FOLDED],
+    ],
+    ids=["built-in", "fast", "folded", "grained"],
+)
+@pytest.mark.parametrize("size", [(40, 56), (61, 47)])
+def test_one_pass_is_that_of_the_reference_painter(
+    specs: list[Generator], size: tuple[int, int]
+) -> None:
+    params, x = lively(specs), to_x(noise(*size))
+    want, got = (kind(specs, params, CPU) for kind in (ReferencePainter, OnePassPainter))
+    np.testing.assert_allclose(got.paint_at_once(x), want.paint_at_once(x), atol=0.02)
+    wanted, found = want.measure(x), got.measure(x)
+    assert wanted.keys() == found.keys()
+    for name, statistic in wanted.items():
+        np.testing.assert_allclose(found[name], statistic, rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_folded_is_measured_as_it_was_trained() -> None:
+    assert type(measuring_painter([PLAIN], lively([PLAIN]), CPU)) is ReferencePainter
+    assert type(measuring_painter([FOLDED], lively([FOLDED]), CPU)) is OnePassPainter
 
 
 @pytest.mark.parametrize(
