@@ -1,7 +1,7 @@
 """CUDA graphs: the kernels of a graph's walk, recorded once and then launched by one call.
 
 A step of training launches some ten thousand small kernels. Python takes ten times as long to
-launch them as a card takes to run them (docs/scaling.md).
+launch them as a card takes to run them (docs/gpu.md).
 """
 
 from __future__ import annotations
