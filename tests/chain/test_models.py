@@ -224,6 +224,6 @@ def test_the_gallery_shows_every_style(
     runpy.run_path(str(script), run_name="__main__")
     page = (tmp_path / "docs" / "gallery.md").read_text()
     shown = re.findall(r"\((pictures/gallery/[^)]+)\)", page)
-    assert len(shown) == 4 + 2 * (1 + 4)
+    assert len(shown) == 2 + 2 * (1 + 2)
     for path in [*shown, "pictures/opening.jpg"]:
         assert 0 < (tmp_path / "docs" / path).stat().st_size <= 150_000
