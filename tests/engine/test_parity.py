@@ -226,6 +226,17 @@ def learned(
     return chain.params(), rows
 
 
+def assert_learned_alike(got: Arrays, want: Arrays) -> None:
+    """Compare parameters after five steps of 5e-4.
+
+    A step of Adam has the size of the rate, whatever the gradient's size: where that is nearly
+    zero, rounding decides which way it goes. So single numbers may be a few steps apart.
+    """
+    for name, array in want.items():
+        difference = abs(got[name] - array)
+        assert difference.mean() < 5e-5 and difference.max() < 3e-3, name
+
+
 @pytest.mark.parametrize("coupling", ["own", "through", "suffix_sum"])
 def test_five_steps_of_training(
     coupling: str, pair: tuple[Devices, Devices], features: Features
@@ -236,9 +247,7 @@ def test_five_steps_of_training(
     )
     # The engines' roundings grow with each step of Adam, and layout and palette are small.
     np.testing.assert_allclose(same[:, :-1], losses[:, :-1], rtol=1e-2)
-    for name, array in want.items():
-        # A step of Adam has the size of the rate, whatever the gradient's size.
-        assert abs(got[name] - array).max() < 1e-3, name
+    assert_learned_alike(got, want)
 
 
 def test_photos_at_once_learn_what_they_learn_in_turn(
@@ -250,9 +259,7 @@ def test_photos_at_once_learn_what_they_learn_in_turn(
         learned(pair[1], specs, features, 5, coupling="through", photos=count) for count in (1, 2)
     )
     np.testing.assert_allclose(same[:, :-1], losses[:, :-1], rtol=1e-2)
-    for name, array in want.items():
-        # Where a gradient is nearly zero, rounding decides which way a step of Adam goes.
-        assert abs(got[name] - array).mean() < 5e-5, name
+    assert_learned_alike(got, want)
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
