@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from neuralart.chain.kinds import GENERATORS
+from neuralart.chain.kinds import GENERATORS, block, conv, up
 from neuralart.chain.model import Style, StyledChain
 from neuralart.chain.params import initial_params
 from neuralart.chain.specs import RGB, Generator, generator_from_dict
@@ -34,22 +34,12 @@ PAINTED_PX = 512
 Layers = list[dict[str, Any]]
 
 
-def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
-    return {"op": "conv", "channels": channels, "kernel": kernel, **more}
-
-
-def up(channels: int, **more: Any) -> dict[str, Any]:
-    return {
-        "op": "deconv", "channels": channels, "kernel": 3, "stride": 2, "blur": True, **more,
-    }  # fmt: skip
-
-
 def blocks(channels: int, count: int, on: str) -> Layers:
     """Residual blocks, the first on the layer ``on``."""
     layers = []
     for number in range(count):
         name = f"block{number}"
-        layers += [conv(channels), conv(channels, act="none", add=on, name=name)]
+        layers += block(channels, on, name)
         on = name
     return layers
 

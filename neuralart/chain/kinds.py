@@ -7,6 +7,22 @@ from typing import Any
 from neuralart.chain.specs import RGB, Generator, generator_from_dict
 
 
+def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
+    """A convolution, as data for `generator_from_dict`."""
+    return {"op": "conv", "channels": channels, "kernel": kernel, **more}
+
+
+def up(channels: int, **more: Any) -> dict[str, Any]:
+    """A deconvolution that doubles the size, and its blur."""
+    size = {"kernel": 3, "stride": 2, "blur": True}
+    return {"op": "deconv", "channels": channels, **size, **more}
+
+
+def block(channels: int, on: str, name: str = "") -> list[dict[str, Any]]:
+    """A residual block: two convolutions with a skip connection (He et al. 2015)."""
+    return [conv(channels), conv(channels, act="none", add=on, name=name)]
+
+
 def _built_in() -> dict[str, Generator]:
     """The built-in generators.
 
@@ -16,18 +32,6 @@ def _built_in() -> dict[str, Generator]:
     16, the block in which oneDNN computes. Dilation (``conv``) and maps at an eighth (``deconv``,
     ``deconv-fast``) tend to paint spots; ``conv-fast`` has neither (docs/experiments.md).
     """
-
-    def conv(channels: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
-        return {"op": "conv", "channels": channels, "kernel": kernel, **more}
-
-    def up(channels: int, **more: Any) -> dict[str, Any]:
-        size = {"kernel": 3, "stride": 2, "blur": True}
-        return {"op": "deconv", "channels": channels, **size, **more}
-
-    def block(channels: int, on: str, name: str = "") -> list[dict[str, Any]]:
-        """A residual block: two convolutions with a skip connection (He et al. 2015)."""
-        return [conv(channels), conv(channels, act="none", add=on, name=name)]
-
     half = conv(32, 5, stride=2, name="half")
     finish = [conv(16), conv(RGB, norm=False, act="tanh")]
     paint = conv(RGB, 5, resize=2, norm=False, act="tanh", name="paint")

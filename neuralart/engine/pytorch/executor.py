@@ -79,10 +79,7 @@ class _Replica:
 
     def set_input(self, name: str, array: Tensor) -> None:
         """Copy an input; the gradient by it is asked for anew."""
-        mine = self.inputs.get(name)
-        if mine is not None and mine.shape == array.shape:
-            with torch.no_grad():
-                mine.copy_(array)
+        if _overwritten(self.inputs.get(name), array):
             return
         self._forget_recording()
         order = torch.channels_last if array.dim() == 4 else torch.preserve_format
@@ -92,10 +89,7 @@ class _Replica:
 
     def set_parameter(self, name: str, array: np.ndarray[Any, Any]) -> None:
         given = torch.tensor(array, dtype=torch.float32, device=self._device)
-        mine = self.parameters.get(name)
-        if mine is not None and mine.shape == given.shape:
-            with torch.no_grad():
-                mine.copy_(given)
+        if _overwritten(self.parameters.get(name), given):
             return
         self._forget_recording()
         given = _channels_last(given)
@@ -331,6 +325,15 @@ class TorchExecutor(Executor):
                     state[key] = torch.empty_like(parameter)
                     with torch.no_grad():
                         state[key].copy_(torch.from_numpy(arrays[f"{name}.{part}"]))
+
+
+def _overwritten(mine: Tensor | None, new: Tensor) -> bool:
+    """Copy into a tensor of the same shape, which keeps its address; False if there is none."""
+    if mine is None or mine.shape != new.shape:
+        return False
+    with torch.no_grad():
+        mine.copy_(new)
+    return True
 
 
 def _channels_last(tensor: Tensor) -> Tensor:

@@ -232,17 +232,14 @@ def fold(
     prefixes: Sequence[str],
     weights: Sequence[float],
     arrays: Arrays,
-    epsilon: float,
-    *,
-    norms: bool = True,
+    epsilon: float | None,
 ) -> tuple[Arrays, float]:
     """The parameters of `folded_chain` (in the file graph.py), and the factor for its output.
 
     prefixes  of the stages' parameters, ``g0_`` and so on
     weights   residual weights of the stages, see `residuals`
     arrays    parameters and statistics of the chain by name
-    epsilon   what norms add to a variance
-    norms     whether to fold them; without, no statistics are needed
+    epsilon   what norms add to a variance; with None they are not folded, and need no statistics
     """
     same = np.eye(BLOCK_CHANNELS, dtype=np.float32)[:, :, None, None]
     folded: Arrays = {
@@ -254,15 +251,15 @@ def fold(
         for number, layer in enumerate(spec.layers):
             name = f"{prefix}{layer.name}"
             weight = arrays[f"{name}_weight"]
-            if layer.norm and not norms:
+            if layer.norm and epsilon is None:
                 for part in ("gamma", "beta"):
                     folded[f"{name}_norm_{part}"] = arrays[f"{name}_norm_{part}"]
-            scale, shift = _scale_and_shift(layer, name, arrays, epsilon if norms else None)
+            scale, shift = _scale_and_shift(layer, name, arrays, epsilon)
             if layer.op == "deconv":
                 side = 1 + layer.blur
                 folded[f"{name}_weight"] = weight[:, : layer.channels]
                 mean = np.ones((layer.channels, 1, side, side), np.float32) / side**2
-                end = NORM if norms else MEAN
+                end = MEAN if epsilon is None else NORM
                 folded[f"{name}_{end}_weight"] = mean * scale[:, None, None, None]
                 folded[f"{name}_{end}_bias"] = shift
                 continue

@@ -7,7 +7,7 @@ from typing import Any
 
 from neuralart.chain.graph import Norms
 from neuralart.chain.reference import ReferencePainter, Task
-from neuralart.chain.specs import NORM_EPSILON, Generator, prefix
+from neuralart.chain.specs import Generator, prefix
 from neuralart.engine.contract import Devices
 from neuralart.engine.symbols import sym
 from neuralart.machine.archive import Arrays
@@ -32,9 +32,7 @@ class OnePassPainter(ReferencePainter):
     def __init__(self, specs: Sequence[Generator], params: Arrays, devices: Devices) -> None:
         self._prefixes = [prefix(k) for k in range(len(specs))]
         self._weights = residuals(specs, self._prefixes, params)
-        folded, self._power = fold(
-            specs, self._prefixes, self._weights, params, NORM_EPSILON, norms=False
-        )
+        folded, self._power = fold(specs, self._prefixes, self._weights, params, None)
         super().__init__(specs, folded, devices)
 
     def _graph(self, task: Task) -> Any:
