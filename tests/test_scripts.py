@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 from helpers import LITTLE, picture, random_chain
 
+from neuralart.chain.kinds import GENERATORS
+from neuralart.chain.model import load_chain
 from neuralart.loss.features.store import Features, load_features
 from neuralart.pictures.reading import read_image
 from neuralart.pictures.writing import write_image
@@ -139,3 +142,43 @@ def test_features_are_trained_and_go_on(tmp_path: Path) -> None:
     second = train("--out", tmp_path / "second.npz", "--start", tmp_path / "first.npz")
     changed = [k for k, v in first.weights.items() if not np.array_equal(v, second.weights[k])]
     assert "conv1_1_weight" in changed and "input_weight" not in changed
+
+
+def test_a_narrower_chain_learns_what_a_wide_one_paints(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(8):
+        write_image(tmp_path / "photos" / f"{number}.png", picture(number, 70, 80))
+    wide = random_chain([GENERATORS["conv-fast"]] * 2, ["one", "two"])
+    wide.save(tmp_path / "wide.neuralart")
+
+    def distil(out: str, *more: object) -> str:
+        words = [tmp_path / "wide.neuralart", tmp_path / out, "--data", tmp_path / "photos"]
+        words += ["--crop", 64, "--batch", 2, *more]
+        result = subprocess.run(
+            [sys.executable, SCRIPTS / "distil.py", *map(str, words)],
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    said = distil("slim", "--chain", "conv-fast,conv-slim", "--steps", 75)
+    first, *_, last = (
+        json.loads(line[line.index("[") : line.index("]") + 1]) for line in said.splitlines()
+    )
+    assert first[0] == last[0] == 0 and last[1] < 0.8 * first[1]
+    slim = load_chain(tmp_path / "slim")
+    assert slim.names == wide.names and slim.specs[1].layers == GENERATORS["conv-slim"].layers
+    same = [name for name, array in wide.params.items() if np.array_equal(array, slim.params[name])]
+    assert {name for name in wide.params if name.startswith("g0_")} <= set(same)
+    # As wide as the original, nothing is left to learn.
+    said = distil(
+        "same",
+        "--chain",
+        "conv-fast,conv-fast",
+        "--steps",
+        1,
+        "--begin",
+        tmp_path / "wide.neuralart",
+    )
+    assert "[0.0, 0.0]" in said

@@ -27,14 +27,26 @@ def _built_in() -> dict[str, Generator]:
     """The built-in generators.
 
     All work at reduced resolution, where a large receptive field is cheap.
-    ``conv`` and ``deconv`` end with convolutions at full resolution. ``conv-fast`` and
-    ``deconv-fast`` have neither these nor dilation, and most of their channels are multiples of
-    16, the block in which oneDNN computes. Dilation (``conv``) and maps at an eighth (``deconv``,
-    ``deconv-fast``) tend to paint spots; ``conv-fast`` has neither (docs/experiments.md).
+    ``conv`` and ``deconv`` end with convolutions at full resolution. ``conv-fast``, ``conv-slim``
+    and ``deconv-fast`` have neither these nor dilation, and most of their channels are multiples of
+    16, the block in which oneDNN computes. ``conv-slim`` has half the channels of ``conv-fast``,
+    enough for the stages behind a wide one. Dilation (``conv``) and maps at an eighth (``deconv``,
+    ``deconv-fast``) tend to paint spots; ``conv-fast`` and ``conv-slim`` have neither
+    (docs/experiments.md).
     """
     half = conv(32, 5, stride=2, name="half")
     finish = [conv(16), conv(RGB, norm=False, act="tanh")]
     paint = conv(RGB, 5, resize=2, norm=False, act="tanh", name="paint")
+
+    def at_a_quarter(halves: int, quarters: int) -> list[dict[str, Any]]:
+        """A residual block at a quarter of the size, with a skip connection at half of it."""
+        return [
+            conv(halves, 5, stride=2, name="half"),
+            conv(quarters, stride=2, name="quarter"),
+            *block(quarters, "quarter"),
+            *(up(halves, add="half"), conv(halves), paint),
+        ]
+
     kinds = {
         "conv": [
             conv(32, 5, stride=2),
@@ -48,11 +60,8 @@ def _built_in() -> dict[str, Generator]:
             *block(80, "block1", "block2"),
             *(up(64, add="quarter"), up(32, add="half"), up(16), *finish),
         ],
-        "conv-fast": [
-            *(half, conv(64, stride=2, name="quarter")),
-            *block(64, "quarter"),
-            *(up(32, add="half"), conv(32), paint),
-        ],
+        "conv-fast": at_a_quarter(32, 64),
+        "conv-slim": at_a_quarter(16, 32),
         "deconv-fast": [
             *(half, conv(48, stride=2, name="quarter"), conv(64, stride=2, name="eighth")),
             *block(64, "eighth"),
