@@ -40,14 +40,13 @@ def closeness(model: Model, photos: Photos) -> dict[str, dict[str, float]]:
     """Peak signal-to-noise ratio of each precision against float32, in dB, on held-out photos."""
     squares = [square for _, square in photos.squares(320, held_out=True, count=20)]
     exact = PhotoPainter(model, open_device("cpu"), len(model.specs))
-    measured = [(square, exact.measure(square)) for square in squares]
-    paintings = [exact.paint(*photo) for photo in measured]
+    paintings = [exact.paint(square) for square in squares]
     ratios = {}
     for precision in faster_precisions():
         other = PhotoPainter(model, open_device("cpu"), len(model.specs), precision=precision)
         decibels = [
-            psnr(other.paint(*photo), painting)
-            for photo, painting in zip(measured, paintings, strict=True)
+            psnr(other.paint(square, other.measure(square)), painting)
+            for square, painting in zip(squares, paintings, strict=True)
         ]
         ratios[precision] = {"mean": round(mean(decibels), 1), "worst": round(min(decibels), 1)}
     return ratios

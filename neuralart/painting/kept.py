@@ -32,8 +32,14 @@ class KeptGraphs:
     suffice.
     """
 
-    def __init__(self, specs: Sequence[Generator], params: Arrays, devices: Devices) -> None:
-        self._specs, self._params, self._devices = specs, params, devices
+    def __init__(
+        self,
+        specs: Sequence[Generator],
+        params: Arrays,
+        devices: Devices,
+        dtype: str = "float32",
+    ) -> None:
+        self._specs, self._params, self._devices, self._dtype = specs, params, devices, dtype
         self._kept: dict[tuple[Task, int, int], _Kept] = {}  # the last used is last
 
     @property
@@ -50,7 +56,9 @@ class KeptGraphs:
         kept = self._kept.pop((task, height, width), None)
         if kept is None and (len(self._kept) >= MOST_KEPT or self.bytes + needed > room):
             kept = self._least_recent(task, max(needed, room))
-        kept = kept or _Kept(measuring_painter(self._specs, self._params, self._devices))
+        if kept is None:
+            chain = self._specs, self._params, self._devices
+            kept = _Kept(measuring_painter(*chain, self._dtype))
         kept.bytes = max(kept.bytes, needed)
         self._kept[task, height, width] = kept
         self.fit(room)

@@ -102,11 +102,11 @@ class PhotoPainter:
         mixed = self._specs
         if share < 1:
             mixed = with_fixed_residuals(self._specs, model.params, share)
-        self._graphs = KeptGraphs(mixed, model.params, devices)
         self._folded_bytes = 0.0  # what the folded painter keeps
         self._folded = FoldedPainter(
             self._specs, model.params, devices, share=share, precision=precision
         )
+        self._graphs = KeptGraphs(mixed, model.params, devices, self._folded.dtype)
         self._number_bytes = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT_BYTES
         self._tile = tile
         self._limit, self._limits_all = memory_limit(max_memory), max_memory is not None
@@ -149,8 +149,8 @@ class PhotoPainter:
     def paints_at_once(self, tiling: Tiling) -> bool:
         """Whether a photo can be painted on its own statistics in one pass.
 
-        For that, the photo must be measured at its own size and be one tile. The pass is in float32
-        whatever the precision: it is faster than measuring and then painting in another.
+        For that, the photo must be measured at its own size and be one tile. With int8 the pass is
+        in float32, which is faster than measuring in float32 and then painting.
         """
         height, width = tiling.height, tiling.width
         is_one_tile = len(tiling.rows) * len(tiling.columns) == 1

@@ -59,7 +59,7 @@ def page_folder(
     Image.fromarray(np.tile(photo, (2, 2, 1))[:451, :600]).save(folder / "middle.png")
     large = np.tile(photo, (3, 3, 1))[:801, :1100]
     Image.fromarray(large).save(folder / "large.jpg", quality=95)
-    long = np.tile(photo, (4, 4, 1))[:1200, :1500]
+    long = np.tile(photo, (7, 7, 1))[:2000, :2600]
     Image.fromarray(long).save(folder / "long.jpg", quality=95)
     on_its_side = Image.fromarray(stored(photo[:120, :160], 6))
     on_its_side.save(folder / "turned.jpg", quality=95, exif=exif(6))

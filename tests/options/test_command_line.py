@@ -108,5 +108,10 @@ def test_an_unknown_kind_of_generator_is_explained(
     train_arguments: list[object], tmp_path: Path
 ) -> None:
     result = run_cli(*train_arguments, "--out", tmp_path / "out", "--chain", "little,gan")
-    fails(result, 2, "no generator 'gan'", "conv, deconv, conv-fast, deconv-fast, little, small")
+    fails(
+        result,
+        2,
+        "no generator 'gan'",
+        "conv, deconv, conv-fast, conv-slim, deconv-fast, little, small",
+    )
     assert not (tmp_path / "out").exists()

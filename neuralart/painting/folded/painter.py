@@ -77,6 +77,8 @@ class FoldedPainter:
     """Paints pictures of any size with the stages of a chain, on statistics that were measured.
 
     A chain that `can_fold` is rewritten; any other runs as it was trained, with its norms frozen.
+
+    dtype  ``float32``, or ``bfloat16`` for the precision of that name
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class FoldedPainter:
         self._specs = with_fixed_residuals(specs, params, share)
         self._weights = [spec.residual for spec in self._specs]
         self._folds = can_fold(specs)
-        self._dtype = "bfloat16" if precision == "bfloat16" else "float32"
+        self.dtype = "bfloat16" if precision == "bfloat16" else "float32"
         if precision != "float32" and not self._folds:
             raise ConfigError(
                 f"--precision {precision}: only for chains whose stages begin with a convolution "
@@ -228,7 +230,7 @@ class FoldedPainter:
         """
         if self._symbol is None:
             self._symbol = (
-                folded_chain(self._specs, self._prefixes, self._weights, self._dtype)
+                folded_chain(self._specs, self._prefixes, self._weights, self.dtype)
                 if self._folds
                 else painting_graph(self._specs)[len(self._specs) - 1]
             )

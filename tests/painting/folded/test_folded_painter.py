@@ -208,6 +208,22 @@ def test_bfloat16_paints_nearly_the_same(kinds: str) -> None:
         assert 0 < (difference**2).mean() ** 0.5 < 2
 
 
+@pytest.mark.skipif("bfloat16" not in faster_precisions(), reason="this processor has no bfloat16")
+@pytest.mark.parametrize("kinds", ["conv,deconv", "conv-fast,conv-slim"])
+def test_one_pass_in_bfloat16_is_nearly_the_same(kinds: str) -> None:
+    specs = [GENERATORS[kind] for kind in kinds.split(",")]
+    params, x = lively(specs), to_x(noise(60, 80))
+    exact = OnePassPainter(specs, params, CPU)
+    fast = measuring_painter(specs, params, CPU, "bfloat16")
+    want, got = exact.paint_at_once(x), fast.paint_at_once(x)
+    assert (got != want).any()
+    assert np.sqrt(np.mean((got - want) ** 2)) < 4  # levels: 36 dB
+    wanted, found = exact.measure(x), fast.measure(x)
+    for name, statistic in wanted.items():
+        error = np.linalg.norm(found[name] - statistic)
+        assert error < 0.03 * np.linalg.norm(statistic), name
+
+
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 def test_other_precisions_need_a_chain_that_folds(precision: str) -> None:
     with pytest.raises(ConfigError, match=f"--precision {precision}"):
