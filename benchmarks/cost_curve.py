@@ -79,7 +79,8 @@ def johnson() -> Layers:
 EIGHTH = list(GENERATORS["deconv-fast"].to_dict()["layers"])
 
 CHAINS: dict[str, list[Layers]] = {
-    "default": [fast()] * 4,
+    "width-1": [fast()] * 4,
+    "first-wide": [fast(), *[fast(0.5)] * 3],
     "width-1.25": [fast(1.25)] * 4,
     "width-0.75": [fast(0.75)] * 4,
     "width-0.5": [fast(0.5)] * 4,

@@ -22,7 +22,7 @@ from neuralart.chain.params import initial_params
 from neuralart.engine.devices import open_device
 from neuralart.loss.features.store import Features, load_features
 from neuralart.loss.perceptual import Perceptual
-from neuralart.options.train import TrainConfig
+from neuralart.options.train import DEFAULT_CHAIN, TrainConfig
 from neuralart.training.beginning import loss_weights
 from neuralart.training.stages import Chain
 from neuralart.training.step import batch_gradients
@@ -80,7 +80,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--features", default="small")
-    parser.add_argument("--chain", default="conv-fast,conv-fast,conv-fast,conv-fast")
+    parser.add_argument("--chain", default=DEFAULT_CHAIN)
     parser.add_argument("--devices", nargs="+", default=["cpu"])
     parser.add_argument("--photos", type=int, default=1)
     options = parser.parse_args()

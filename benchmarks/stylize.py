@@ -149,11 +149,12 @@ def loaded(model: str | None) -> Any:
     from neuralart.chain.kinds import GENERATORS
     from neuralart.chain.model import Style, StyledChain
     from neuralart.chain.params import initial_params
+    from neuralart.options.train import DEFAULT_CHAIN
     from neuralart.pictures.writing import encode_image
 
     if model:
         return load_style(model)
-    specs = (GENERATORS["conv-fast"],) * 4
+    specs = tuple(GENERATORS[kind] for kind in DEFAULT_CHAIN.split(","))
     # int8 needs a style image to find its ranges on.
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     style = Style("random", {}, style_image=encode_image(noise, ".png"))

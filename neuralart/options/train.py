@@ -22,6 +22,9 @@ RATE, ROWS_RATE = 3e-3, 1e-2  # of all weights, and of scales and shifts alone
 OPTIONS_BEFORE = {"gan_weight": 0.0, "grain": 0.0, "palette_weight": 0.0}
 """What runs had that were begun before these options were there."""
 
+DEFAULT_CHAIN = "conv-fast,conv-slim,conv-slim,conv-slim"
+"""The first stage decides what the others refine, which narrow ones do as well."""
+
 RANDOM_START = "random"
 """The --start that begins with random weights."""
 
@@ -50,7 +53,7 @@ class TrainConfig:
         unit="NAME|FILE",
     )
     chain: str = option(
-        "conv-fast,conv-fast,conv-fast,conv-fast",
+        DEFAULT_CHAIN,
         help="Kinds of the chain's generators, in order.",
         unit="KIND,KIND,...",
     )
