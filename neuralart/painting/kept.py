@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from neuralart.chain.reference import ReferencePainter, Task
 from neuralart.chain.specs import Generator
-from neuralart.engine.contract import Devices
-from neuralart.machine.archive import Arrays
-from neuralart.painting.folded.one_pass import measuring_painter
 from neuralart.painting.tiles import measuring_bytes
 
 # The most graphs that are kept: a camera's photos have two shapes, upright and across.
@@ -33,13 +30,9 @@ class KeptGraphs:
     """
 
     def __init__(
-        self,
-        specs: Sequence[Generator],
-        params: Arrays,
-        devices: Devices,
-        dtype: str = "float32",
+        self, specs: Sequence[Generator], new_painter: Callable[[], ReferencePainter]
     ) -> None:
-        self._specs, self._params, self._devices, self._dtype = specs, params, devices, dtype
+        self._specs, self._new_painter = specs, new_painter
         self._kept: dict[tuple[Task, int, int], _Kept] = {}  # the last used is last
 
     @property
@@ -56,9 +49,7 @@ class KeptGraphs:
         kept = self._kept.pop((task, height, width), None)
         if kept is None and (len(self._kept) >= MOST_KEPT or self.bytes + needed > room):
             kept = self._least_recent(task, max(needed, room))
-        if kept is None:
-            chain = self._specs, self._params, self._devices
-            kept = _Kept(measuring_painter(*chain, self._dtype))
+        kept = kept or _Kept(self._new_painter())
         kept.bytes = max(kept.bytes, needed)
         self._kept[task, height, width] = kept
         self.fit(room)

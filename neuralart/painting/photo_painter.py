@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from neuralart.chain.model import Model
 from neuralart.chain.reference import ReferencePainter, Task
@@ -12,6 +13,7 @@ from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
 from neuralart.machine.memory import address_space_left, free_memory, parse_memory
 from neuralart.painting.folded.folding import with_fixed_residuals
+from neuralart.painting.folded.one_pass import measuring_painter
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.kept import KeptGraphs
 from neuralart.painting.tiles import (
@@ -106,7 +108,8 @@ class PhotoPainter:
         self._folded = FoldedPainter(
             self._specs, model.params, devices, share=share, precision=precision
         )
-        self._graphs = KeptGraphs(mixed, model.params, devices, self._folded.dtype)
+        chain = mixed, model.params, devices
+        self._graphs = KeptGraphs(mixed, partial(measuring_painter, *chain, self._folded.dtype))
         self._number_bytes = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT_BYTES
         self._tile = tile
         self._limit, self._limits_all = memory_limit(max_memory), max_memory is not None

@@ -99,7 +99,7 @@ def test_sizes_that_come_again_paint_the_same(
 
 def test_kept_graphs_take_no_more_than_the_memory() -> None:
     model, devices = random_model([GENERATORS["conv"]]), open_device("cpu")
-    graphs = KeptGraphs(model.specs, model.params, devices)
+    graphs = KeptGraphs(model.specs, lambda: ReferencePainter(model.specs, model.params, devices))
     one = measuring_bytes(40, 64, model.specs)
     wide = graphs.at("measure", 40, 64, 2 * one)
     tall = graphs.at("measure", 64, 40, 2 * one)
