@@ -99,13 +99,20 @@ def with_fixed_residuals(
     )
 
 
-def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK, out: X | None = None) -> X:
+def to_blocks(
+    rgb: npt.NDArray[Any],
+    step: float,
+    edge: int = BLOCK,
+    out: X | None = None,
+    grain: npt.NDArray[np.float32] | None = None,
+) -> X:
     """Pixels as x, in blocks of ``edge`` x ``edge`` pixels.
 
     rgb   (H, W, 3), 0 .. 255 ``step``
     edge  With 2, the result is (1, 16, H/2, W/2): channel 3 (2 row + column) + colour, then zeros.
           With 1, it is (1, 3, H, W).
     out   where to write it; by default, new memory
+    grain (H, W) in 0 .. 255 units, added to every colour
     """
     height, width = rgb.shape[:2]
     channels = BLOCK_CHANNELS if edge > 1 else RGB
@@ -121,6 +128,8 @@ def to_blocks(rgb: npt.NDArray[Any], step: float, edge: int = BLOCK, out: X | No
             if step != 1:
                 channel *= np.float32(1 / step)
             channel -= PIXEL_MEAN[colour]
+            if grain is not None:
+                channel += grain[row::edge, column::edge]
     return blocks
 
 

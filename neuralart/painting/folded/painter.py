@@ -137,7 +137,7 @@ class FoldedPainter:
         """Find the 8-bit ranges on a picture. All pictures are then painted with them."""
         (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()
         frame = painting_frame_px(self._specs)
-        pixels = self._tile(image, frame, *tile)
+        blocks = self._tile(image, frame, *tile)
         kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
         for layer in self._specs[0].layers:
             name = f"{self._prefixes[0]}{layer.name}"
@@ -150,7 +150,7 @@ class FoldedPainter:
         self._symbol = in_eight_bits(
             folded_chain(self._specs, self._prefixes, self._weights),
             self._frozen(statistics)[0],
-            to_blocks(pixels, STEPS[image.dtype.type]),
+            blocks,
             kept,
         )
 
@@ -169,8 +169,8 @@ class FoldedPainter:
         executor = self._bound(shape, statistics)
         painting = np.empty_like(image)
         for rows, columns in tiling.tiles():
-            pixels = self._tile(image, tiling.frame, rows, columns)
-            made = self._paint_tile(executor, pixels, image.dtype, self._power)
+            self._tile(image, tiling.frame, rows, columns, out=self._buffers[0])
+            made = self._paint_tile(executor, image.dtype, self._power)
             painting[rows.target, columns.target] = made[rows.made, columns.made]
         return painting
 
@@ -179,25 +179,26 @@ class FoldedPainter:
         """Pixels along the edge of a block."""
         return BLOCK if self._folds else 1
 
-    def _tile(self, image: Pixels, frame: int, rows: Span, columns: Span) -> npt.NDArray[Any]:
-        """`tile_pixels` with the chain's grain, which is not rounded."""
-        pixels, strength = tile_pixels(image, frame, rows, columns), self._specs[0].grain
-        if not strength:
-            return pixels
+    def _tile(
+        self, image: Pixels, frame: int, rows: Span, columns: Span, out: X | None = None
+    ) -> X:
+        """`tile_pixels` with the chain's grain, as the graph takes them; ``out`` see `to_blocks`."""
+        strength = self._specs[0].grain
         places = (
             _reflected(span.start - frame, span.stop - frame, size)
             for span, size in zip((rows, columns), image.shape, strict=False)
         )
-        step = STEPS[image.dtype.type]
-        grained: npt.NDArray[Any] = pixels + grain(strength * step, *places)[..., None]
-        return grained
+        return to_blocks(
+            tile_pixels(image, frame, rows, columns),
+            STEPS[image.dtype.type],
+            self._edge,
+            out,
+            grain(strength, *places) if strength else None,
+        )
 
-    def _paint_tile(
-        self, executor: Executor, pixels: npt.NDArray[Any], kind: np.dtype[Any], power: float
-    ) -> Pixels:
+    def _paint_tile(self, executor: Executor, kind: np.dtype[Any], power: float) -> Pixels:
         step = STEPS[kind.type]
         blocks, painted = self._buffers
-        to_blocks(pixels, step, self._edge, blocks)
         outputs = executor.forward(x=self._devices.borrow(blocks))
         self._devices.get_into(outputs[0], painted)
         return from_blocks(painted, step, kind, self._edge, power)
