@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.model import StyledChain, load_chain
-from neuralart.chain.params import array_shapes
-from neuralart.chain.specs import Generator, Layer, prefix, with_grain_of
+from neuralart.chain.params import array_shapes, outputs_first
+from neuralart.chain.specs import Generator, prefix, with_grain_of
 from neuralart.engine.devices import open_devices
 from neuralart.machine.archive import Arrays
 from neuralart.pictures.frame import learning_frame
@@ -38,11 +38,6 @@ SAVE_EVERY = 250
 ROWS_FACTOR = 5.0  # of the rate, for scales and shifts
 
 Channels = npt.NDArray[np.intp]
-
-
-def outputs_first(weight: npt.NDArray[np.float32], layer: Layer) -> npt.NDArray[np.float32]:
-    """A layer's weights as (outputs, inputs, kernel, kernel), or such weights as the layer's."""
-    return weight if layer.op == "conv" else weight.swapaxes(0, 1)
 
 
 def kept_channels(wide: Generator, narrow: Generator, params: Arrays, stage: int) -> list[Channels]:
@@ -118,7 +113,7 @@ def learn(
         drawn = drawn_styles(styles, options.seed, position, range(batch))
         differences = np.zeros(len(specs), np.float32)
         for here, chosen in pupil.passes(x0, drawn):
-            rows = devices.put(np.eye(styles, dtype=np.float32)[list(chosen)])
+            rows = pupil.one_hot(chosen)
             pairs = zip(pupil.forward(here, rows), teacher.forward(here, rows), strict=True)
             wrong = [[x - y for x, y in zip(*pair, strict=True)] for pair in pairs]
             differences += [np.abs(devices.get(each)).mean() for each in wrong]

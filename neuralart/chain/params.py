@@ -20,6 +20,11 @@ def is_row(name: str) -> bool:
     return name.endswith(("_norm_gamma", "_norm_beta"))
 
 
+def outputs_first(weight: npt.NDArray[np.float32], layer: Layer) -> npt.NDArray[np.float32]:
+    """A view of a layer's weights as (filters, inputs, kernel, kernel), or the other way round."""
+    return weight if layer.op == "conv" else weight.swapaxes(0, 1)
+
+
 def array_shapes(specs: Sequence[Generator], styles: int | None = None) -> dict[str, Shape]:
     """The shapes of a chain's parameters by name, in the order of the graph's arguments.
 
@@ -118,8 +123,7 @@ def _initial_weight(
     inputs = shape[1] if layer.op == "conv" else shape[0]
     deviation = np.float32(scale * np.sqrt(2 / (inputs * layer.kernel**2)))
     weights: npt.NDArray[np.float32] = deviation * rng.standard_normal(shape, dtype=np.float32)
-    outputs_first = weights if layer.op == "conv" else weights.swapaxes(0, 1)
-    outputs_first[layer.channels :] = 0
+    outputs_first(weights, layer)[layer.channels :] = 0
     return weights
 
 

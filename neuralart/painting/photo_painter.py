@@ -108,8 +108,9 @@ class PhotoPainter:
         self._folded = FoldedPainter(
             self._specs, model.params, devices, share=share, precision=precision
         )
-        chain = mixed, model.params, devices
-        self._graphs = KeptGraphs(mixed, partial(measuring_painter, *chain, self._folded.dtype))
+        self._graphs = KeptGraphs(
+            mixed, partial(measuring_painter, mixed, model.params, devices, self._folded.dtype)
+        )
         self._number_bytes = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT_BYTES
         self._tile = tile
         self._limit, self._limits_all = memory_limit(max_memory), max_memory is not None

@@ -28,7 +28,7 @@ from neuralart.pictures.pixels import Picture
 BASE_BYTES = 300_000_000
 
 # For each pixel of a tile: the graph's input and output in float32 blocks, the graph's copies, and
-# the tile with its grain.
+# the tile and its grain.
 COPIES_BYTES = 80
 
 FLOAT_BYTES, BFLOAT16_BYTES = 4, 2

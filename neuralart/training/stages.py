@@ -176,11 +176,14 @@ class Chain:
             self._nothing = self.devices.put_common(np.zeros(self._shape, np.float32))
         return self._nothing
 
+    def one_hot(self, styles: Sequence[int]) -> Batch:
+        """The ``style`` of `forward` for the style of each photo that the chain takes at once."""
+        return self.devices.put(np.eye(self._styles, dtype=np.float32)[list(styles)])
+
     def paint(self, x: X, style: int = 0) -> list[X]:
         """x1 .. xk of one photo, (1, 3, edge, edge), in one style."""
         repeated = np.repeat(x, self.photos * len(self.devices), axis=0)
-        rows = np.eye(self._styles, dtype=np.float32)[[style] * len(repeated)]
-        outputs = self.forward(self.devices.put(repeated), self.devices.put(rows))
+        outputs = self.forward(self.devices.put(repeated), self.one_hot([style] * len(repeated)))
         return [self.devices.get(out)[:1] for out in outputs]
 
     def update(self, rate: float) -> None:

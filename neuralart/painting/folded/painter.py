@@ -169,8 +169,8 @@ class FoldedPainter:
         executor = self._bound(shape, statistics)
         painting = np.empty_like(image)
         for rows, columns in tiling.tiles():
-            self._tile(image, tiling.frame, rows, columns, out=self._buffers[0])
-            made = self._paint_tile(executor, image.dtype, self._power)
+            blocks = self._tile(image, tiling.frame, rows, columns, out=self._buffers[0])
+            made = self._paint_tile(executor, blocks, image.dtype, self._power)
             painting[rows.target, columns.target] = made[rows.made, columns.made]
         return painting
 
@@ -196,9 +196,10 @@ class FoldedPainter:
             grain(strength, *places) if strength else None,
         )
 
-    def _paint_tile(self, executor: Executor, kind: np.dtype[Any], power: float) -> Pixels:
-        step = STEPS[kind.type]
-        blocks, painted = self._buffers
+    def _paint_tile(
+        self, executor: Executor, blocks: X, kind: np.dtype[Any], power: float
+    ) -> Pixels:
+        step, painted = STEPS[kind.type], self._buffers[1]
         outputs = executor.forward(x=self._devices.borrow(blocks))
         self._devices.get_into(outputs[0], painted)
         return from_blocks(painted, step, kind, self._edge, power)
