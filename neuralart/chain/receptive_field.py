@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -65,6 +66,11 @@ def receptive_margins(specs: Sequence[Generator]) -> tuple[int, int]:
     Differs:  follows the first and the last pixel through the layers instead of one size, since a
               transposed convolution's receptive field differs between its two sides.
     """
+    return _margins(tuple(specs))
+
+
+@functools.lru_cache  # a small photo asks twenty times
+def _margins(specs: tuple[Generator, ...]) -> tuple[int, int]:
     multiple = size_multiple(specs)
     low, high = 0, multiple - 1
     for spec in reversed(specs):

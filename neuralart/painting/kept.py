@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from neuralart.chain.reference import ReferencePainter, Task
+from neuralart.chain.reference import Task
 from neuralart.chain.specs import Generator
+from neuralart.painting.folded.one_pass import MeasuringPainter
 from neuralart.painting.tiles import measuring_bytes
 
 # The most graphs that are kept: a camera's photos have two shapes, upright and across.
@@ -17,12 +18,12 @@ MOST_KEPT = 4
 class _Kept:
     """A painter, and the most bytes that its graph has taken: a smaller size gives none back."""
 
-    painter: ReferencePainter
+    painter: MeasuringPainter
     bytes: float = 0.0
 
 
 class KeptGraphs:
-    """Reference painters of one chain, each with a graph that is bound for one task and size.
+    """Painters of one chain, each with a graph that is bound for one task and size.
 
     Another size binds a graph anew, which took 17 ms of a photo's 80 ms at 160x120. The graph that
     was used least recently is bound for a new size, or given back where the memory does not
@@ -30,7 +31,7 @@ class KeptGraphs:
     """
 
     def __init__(
-        self, specs: Sequence[Generator], new_painter: Callable[[], ReferencePainter]
+        self, specs: Sequence[Generator], new_painter: Callable[[], MeasuringPainter]
     ) -> None:
         self._specs, self._new_painter = specs, new_painter
         self._kept: dict[tuple[Task, int, int], _Kept] = {}  # the last used is last
@@ -40,7 +41,7 @@ class KeptGraphs:
         """Bytes that all graphs take."""
         return sum(kept.bytes for kept in self._kept.values())
 
-    def at(self, task: Task, height: int, width: int, room: float) -> ReferencePainter:
+    def at(self, task: Task, height: int, width: int, room: float) -> MeasuringPainter:
         """The painter for a task and a size.
 
         room  bytes that all graphs may take together; the one that is asked for is always kept

@@ -6,14 +6,14 @@ import math
 from functools import partial
 
 from neuralart.chain.model import Model
-from neuralart.chain.reference import ReferencePainter, Task
+from neuralart.chain.reference import Task
 from neuralart.engine.contract import Devices
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
 from neuralart.machine.files import DATA
 from neuralart.machine.memory import address_space_left, free_memory, parse_memory
 from neuralart.painting.folded.folding import with_fixed_residuals
-from neuralart.painting.folded.one_pass import measuring_painter
+from neuralart.painting.folded.one_pass import MeasuringPainter, measuring_painter
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.kept import KeptGraphs
 from neuralart.painting.tiles import (
@@ -31,7 +31,7 @@ from neuralart.painting.tiles import (
     peak_bytes,
 )
 from neuralart.pictures.editing import resize
-from neuralart.pictures.pixels import Pixels, to_pixels, to_x
+from neuralart.pictures.pixels import Pixels
 from neuralart.pictures.reading import decode_image
 
 # int8 takes its ranges from a copy of the style image with this many pixels. All photos share them,
@@ -164,7 +164,7 @@ class PhotoPainter:
         """The (height, width) at which the statistics of a photo of this size are measured."""
         return measured_size(height, width, self._specs, self._limit)
 
-    def _graph(self, task: Task, height: int, width: int) -> ReferencePainter:
+    def _graph(self, task: Task, height: int, width: int) -> MeasuringPainter:
         """The painter that measures, or paints in one pass, a photo of this size."""
         room = PLANNED_SHARE * (self._limit - BASE_BYTES)
         if self._folded_bytes + measuring_bytes(height, width, self._specs) > room:
@@ -182,8 +182,8 @@ class PhotoPainter:
         """
         height, width = photo.shape[:2]
         size = self.measured_size(height, width)
-        x = to_x(photo if size == (height, width) else resize(photo, size))
-        return self._graph("measure", *size).measure(x)
+        small = photo if size == (height, width) else resize(photo, size)
+        return self._graph("measure", *size).measure(small)
 
     def release(self) -> None:
         """Give back the memory that is kept from one photo to the next."""
@@ -208,8 +208,7 @@ class PhotoPainter:
         tiling = self.tiling(height, width, pictures)
         if statistics is None:
             if self.paints_at_once(tiling):
-                painter = self._graph("paint at once", height, width)
-                return to_pixels(painter.paint_at_once(to_x(photo)), photo.dtype)
+                return self._graph("paint at once", height, width).paint_at_once(photo)
             statistics = self.measure(photo)
         if len(tiling.rows) * len(tiling.columns) > 1:
             self._graphs.release()

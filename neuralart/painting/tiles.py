@@ -7,6 +7,7 @@ chain's total stride, therefore make the same painting as the whole picture.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,8 @@ CODEC_SAMPLES = 4
 PLANNED_SHARE = 0.85
 
 
-def _widest_layer(specs: Sequence[Generator]) -> float:
+@functools.lru_cache
+def _widest_layer(specs: tuple[Generator, ...]) -> float:
     """Numbers in the widest layer's input and output, for each pixel of the picture."""
     most = 0.0
     for spec in specs:
@@ -59,7 +61,7 @@ def pixel_bytes(specs: Sequence[Generator], number_bytes: int = FLOAT_BYTES) -> 
     The widest layer's input and output count twice: oneDNN also holds them in an order of its own.
     docs/benchmarks.md compares the prediction with what painting takes.
     """
-    return 2 * _widest_layer(specs) * number_bytes + COPIES_BYTES
+    return 2 * _widest_layer(tuple(specs)) * number_bytes + COPIES_BYTES
 
 
 def measuring_bytes(height: int, width: int, specs: Sequence[Generator]) -> float:
@@ -69,7 +71,7 @@ def measuring_bytes(height: int, width: int, specs: Sequence[Generator]) -> floa
     pixel.
     """
     area = framed_size(height, specs) * framed_size(width, specs)
-    return 4 * _widest_layer(specs) * FLOAT_BYTES * area
+    return 4 * _widest_layer(tuple(specs)) * FLOAT_BYTES * area
 
 
 def measured_size(

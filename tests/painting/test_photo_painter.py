@@ -8,9 +8,10 @@ from helpers import picture, random_model
 
 from neuralart.chain import receptive_field
 from neuralart.chain.kinds import GENERATORS
-from neuralart.chain.reference import ReferencePainter
+from neuralart.chain.reference import TaskGraphs
 from neuralart.engine.devices import open_device
 from neuralart.painting import kept
+from neuralart.painting.folded.one_pass import PlainPainter
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.kept import KeptGraphs
 from neuralart.painting.photo_painter import PhotoPainter
@@ -28,10 +29,8 @@ def test_a_small_photo_is_painted_by_the_pass_that_measures_it(
     photo = picture(0, *size).astype(kind) * (257 if kind is np.uint16 else 1)
     in_two = painter.paint(photo, painter.measure(photo))
     passes = []
-    forward = ReferencePainter._forward
-    monkeypatch.setattr(
-        ReferencePainter, "_forward", lambda *a, **b: passes.append(1) or forward(*a, **b)
-    )
+    forward = TaskGraphs.forward
+    monkeypatch.setattr(TaskGraphs, "forward", lambda *a, **b: passes.append(1) or forward(*a, **b))
     monkeypatch.setattr(painter, "_folded", None)
     at_once = painter.paint(photo)
     assert at_once.shape == (*size, 3) and at_once.dtype == kind and len(passes) == 1
@@ -90,7 +89,7 @@ def test_sizes_that_come_again_paint_the_same(
     model, devices = random_model([GENERATORS["conv-fast"]] * 2), open_device("cpu")
     photos = [picture(number, *size) for number, size in enumerate(SIZES)]
     alone = [PhotoPainter(model, devices, 2).paint(photo) for photo in photos]
-    bound = count_bindings(monkeypatch, ReferencePainter, "_bind")
+    bound = count_bindings(monkeypatch, TaskGraphs, "_bind")
     painter = PhotoPainter(model, devices, 2)
     for photo, want in zip(photos, alone, strict=True):
         assert np.array_equal(painter.paint(photo), want)
@@ -99,7 +98,7 @@ def test_sizes_that_come_again_paint_the_same(
 
 def test_kept_graphs_take_no_more_than_the_memory() -> None:
     model, devices = random_model([GENERATORS["conv"]]), open_device("cpu")
-    graphs = KeptGraphs(model.specs, lambda: ReferencePainter(model.specs, model.params, devices))
+    graphs = KeptGraphs(model.specs, lambda: PlainPainter(model.specs, model.params, devices))
     one = measuring_bytes(40, 64, model.specs)
     wide = graphs.at("measure", 40, 64, 2 * one)
     tall = graphs.at("measure", 64, 40, 2 * one)

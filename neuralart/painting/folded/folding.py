@@ -111,14 +111,13 @@ def to_blocks(
     rgb   (H, W, 3), 0 .. 255 ``step``
     edge  With 2, the result is (1, 16, H/2, W/2): channel 3 (2 row + column) + colour, then zeros.
           With 1, it is (1, 3, H, W).
-    out   where to write it; by default, new memory
+    out   where to write it, if it has that shape; by default, new memory
     grain (H, W) in 0 .. 255 units, added to every colour
     """
     height, width = rgb.shape[:2]
     channels = BLOCK_CHANNELS if edge > 1 else RGB
-    blocks = (
-        np.empty((1, channels, height // edge, width // edge), np.float32) if out is None else out
-    )
+    shape = (1, channels, height // edge, width // edge)
+    blocks = out if out is not None and out.shape == shape else np.empty(shape, np.float32)
     blocks[:, RGB * edge**2 :] = 0
     for phase, (row, column) in enumerate(PHASES[: edge**2]):
         for colour in range(RGB):
@@ -131,23 +130,6 @@ def to_blocks(
             if grain is not None:
                 channel += grain[row::edge, column::edge]
     return blocks
-
-
-def in_blocks(x: X) -> X:
-    """x in blocks: (1, 3, H, W) -> (1, 16, H/2, W/2), see `to_blocks`; H and W are even."""
-    blocks = np.zeros((1, BLOCK_CHANNELS, x.shape[2] // BLOCK, x.shape[3] // BLOCK), np.float32)
-    for phase, (row, column) in enumerate(PHASES):
-        blocks[:, RGB * phase : RGB * (phase + 1)] = x[:, :, row::BLOCK, column::BLOCK]
-    return blocks
-
-
-def out_of_blocks(blocks: X) -> X:
-    """The inverse of `in_blocks`."""
-    height, width = blocks.shape[2:]
-    x = np.empty((1, RGB, height * BLOCK, width * BLOCK), np.float32)
-    for phase, (row, column) in enumerate(PHASES):
-        x[:, :, row::BLOCK, column::BLOCK] = blocks[:, RGB * phase : RGB * (phase + 1)]
-    return x
 
 
 def from_blocks(

@@ -73,6 +73,29 @@ def tile_pixels(image: Pixels, frame: int, rows: Span, columns: Span) -> Pixels:
     return tile
 
 
+def graph_input(
+    image: Pixels, specs: Sequence[Generator], edge: int, rows: Span, columns: Span, out: X
+) -> X:
+    """A tile of a picture with its frame and the chain's grain, in blocks of ``edge`` pixels.
+
+    out  written to and returned if it has the right shape
+
+    Shape:  (H, W, 3) RGB, uint8 or uint16 -> see `to_blocks`
+    """
+    frame, strength = painting_frame_px(specs), specs[0].grain
+    places = (
+        _reflected(span.start - frame, span.stop - frame, size)
+        for span, size in zip((rows, columns), image.shape, strict=False)
+    )
+    return to_blocks(
+        tile_pixels(image, frame, rows, columns),
+        STEPS[image.dtype.type],
+        edge,
+        out,
+        grain(strength, *places) if strength else None,
+    )
+
+
 class FoldedPainter:
     """Paints pictures of any size with the stages of a chain, on statistics that were measured.
 
@@ -136,8 +159,7 @@ class FoldedPainter:
     def calibrate(self, image: Pixels, statistics: Arrays) -> None:
         """Find the 8-bit ranges on a picture. All pictures are then painted with them."""
         (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()
-        frame = painting_frame_px(self._specs)
-        blocks = self._tile(image, frame, *tile)
+        blocks = graph_input(image, self._specs, self._edge, *tile, np.empty(0, np.float32))
         kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
         for layer in self._specs[0].layers:
             name = f"{self._prefixes[0]}{layer.name}"
@@ -169,7 +191,7 @@ class FoldedPainter:
         executor = self._bound(shape, statistics)
         painting = np.empty_like(image)
         for rows, columns in tiling.tiles():
-            blocks = self._tile(image, tiling.frame, rows, columns, out=self._buffers[0])
+            blocks = graph_input(image, self._specs, self._edge, rows, columns, self._buffers[0])
             made = self._paint_tile(executor, blocks, image.dtype, self._power)
             painting[rows.target, columns.target] = made[rows.made, columns.made]
         return painting
@@ -178,23 +200,6 @@ class FoldedPainter:
     def _edge(self) -> int:
         """Pixels along the edge of a block."""
         return BLOCK if self._folds else 1
-
-    def _tile(
-        self, image: Pixels, frame: int, rows: Span, columns: Span, out: X | None = None
-    ) -> X:
-        """`tile_pixels` with the chain's grain, as the graph takes them; ``out`` see `to_blocks`."""
-        strength = self._specs[0].grain
-        places = (
-            _reflected(span.start - frame, span.stop - frame, size)
-            for span, size in zip((rows, columns), image.shape, strict=False)
-        )
-        return to_blocks(
-            tile_pixels(image, frame, rows, columns),
-            STEPS[image.dtype.type],
-            self._edge,
-            out,
-            grain(strength, *places) if strength else None,
-        )
 
     def _paint_tile(
         self, executor: Executor, blocks: X, kind: np.dtype[Any], power: float
