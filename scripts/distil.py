@@ -14,18 +14,21 @@ the losses of `train`, which sharpen what a difference of pictures leaves blurre
 from __future__ import annotations
 
 import argparse
+import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.model import StyledChain, load_chain
 from neuralart.chain.params import array_shapes, outputs_first
 from neuralart.chain.specs import Generator, prefix, with_grain_of
 from neuralart.engine.devices import open_devices
+from neuralart.errors import ConfigError, NeuralArtError
 from neuralart.machine.archive import Arrays
+from neuralart.options.train import TrainConfig
 from neuralart.pictures.frame import learning_frame
 from neuralart.pictures.grain import grain_place
 from neuralart.pictures.photos.stream import Photos
@@ -143,8 +146,11 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     options = parser.parse_args()
     original = load_chain(options.model)
-    kinds = [GENERATORS[name] for name in options.chain.split(",")]
+    kinds = TrainConfig(style=(), data=options.data, chain=options.chain).specs()
     specs = with_grain_of(kinds, original.specs[0].grain)
+    for old, new in itertools.zip_longest(original.specs, specs):
+        if not (old and new) or len(old.layers) != len(new.layers):
+            raise ConfigError("--chain: its generators have other layers than the model's")
     params = load_chain(options.begin).params if options.begin else narrowed(original, specs)
     recent: list[npt.NDArray[np.float32]] = []
     for step, differences, pupil in learn(original, specs, params, options):
@@ -159,4 +165,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NeuralArtError as error:
+        sys.exit(f"distil: {error}")

@@ -21,6 +21,7 @@ from statistics import mean
 from neuralart.chain.model import Model, Style, StyledChain, load_chain
 from neuralart.chain.shipped import MODELS, SUFFIX
 from neuralart.engine.devices import open_device
+from neuralart.errors import ModelError, NeuralArtError
 from neuralart.machine.processor import faster_precisions
 from neuralart.measuring.artefacts import psnr
 from neuralart.measuring.evaluate import evaluate
@@ -73,8 +74,10 @@ def main() -> None:
         "--began-with", default="", help="words for the cards: where weights are from"
     )
     options = parser.parse_args()
-    record = json.loads((options.run / "config.json").read_text())["options"]
     chain = load_chain(options.run)
+    if not options.run.is_dir():
+        raise ModelError(f"{options.run}: a model by itself; name the folder of its training")
+    record = json.loads((options.run / "config.json").read_text())["options"]
     chain = dataclasses.replace(chain, styles=tuple(map(smaller_picture, chain.styles)))
     with tempfile.TemporaryDirectory() as folder:
         half = Path(folder) / f"{options.name}{SUFFIX}"
@@ -115,4 +118,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except NeuralArtError as error:
+        sys.exit(f"ship_model: {error}")

@@ -182,3 +182,28 @@ def test_a_narrower_chain_learns_what_a_wide_one_paints(tmp_path: Path) -> None:
         tmp_path / "wide.neuralart",
     )
     assert "[0.0, 0.0]" in said
+
+
+@pytest.mark.parametrize(
+    "words, wrong",
+    [
+        (["distil.py", "none", "out", "--chain", "conv-fast", "--data", "."], "none: "),
+        (["distil.py", "wide", "out", "--chain", "thin", "--data", "."], "--chain: no generator"),
+        (["distil.py", "wide", "out", "--chain", "conv-slim", "--data", "."], "--chain: its "),
+        (["distil.py", "wide", "out", "--chain", "conv,conv", "--data", "."], "--chain: its "),
+        (["ship_model.py", "none", "name"], "none: "),
+        (["ship_model.py", "wide", "name"], "wide: a model by itself"),
+    ],
+)
+def test_scripts_about_models_say_what_is_wrong(
+    tmp_path: Path, words: list[str], wrong: str
+) -> None:
+    random_chain([GENERATORS["conv-fast"]] * 2, ["one"]).save(tmp_path / "wide")
+    script, *rest = words
+    result = subprocess.run(
+        [sys.executable, SCRIPTS / script, *rest], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"{Path(script).stem}: {wrong}")
+    assert [each.name for each in tmp_path.iterdir()] == ["wide"]
