@@ -2,7 +2,7 @@
 
 A frame's own statistics change with everything that enters the picture, and the whole painting
 flickers with them. So frames are painted on the average of the last second's statistics, which are
-measured four times a second.
+measured twice a second.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SMOOTHING_SECONDS = 1.0
 
 # The least time between two frames whose statistics are measured, which takes longer than painting
 # a frame of 640x360.
-MEASURED_SECONDS = 0.25
+MEASURED_SECONDS = 0.5
 
 # A smaller drift of the statistics changes a painting of `masters` by 0.2 to 0.5 levels in the
 # mean. Until then frames share a bound graph, which saves a sixth of a frame's time at 640x360.

@@ -459,10 +459,10 @@ def test_statistics_are_measured_now_and_then(
     monkeypatch.setattr(
         PhotoPainter, "measure", lambda self, frame: measured.append(frame) or real(self, frame)
     )
-    frames = [picture(number) for number in range(16)]
+    frames = [picture(number) for number in range(30)]
     for frame in frames:
         statistics(frame)
-    assert [next(i for i, f in enumerate(frames) if f is m) for m in measured] == [0, 7, 14]
+    assert [next(i for i, f in enumerate(frames) if f is m) for m in measured] == [0, 13, 26]
 
 
 def test_a_still_video_keeps_its_arrays_and_another_scene_moves_them_each_frame(
@@ -487,14 +487,14 @@ def test_statistics_move_slowly(run_dir: Path) -> None:
     first, second = picture(1), picture(2) // 3
     alone = painter.measure(second)
     moved = []
-    for seconds in (None, 0.4, 5.0):
-        smoothed = SmoothedStatistics(painter, frames_per_second=2.5)
+    for seconds in (None, 0.8, 5.0):
+        smoothed = SmoothedStatistics(painter, frames_per_second=1.25)
         before = {name: array.copy() for name, array in smoothed(first).items()}
         after = smoothed(second, seconds)
         far = {name: abs(alone[name] - before[name]).max() for name in before}
         shares = [abs(after[name] - before[name]).max() / far[name] for name in before]
         moved.append(shares)
-    assert moved[0] == moved[1] == pytest.approx([1 - np.exp(-0.4)] * len(moved[0]), rel=0.01)
+    assert moved[0] == moved[1] == pytest.approx([1 - np.exp(-0.8)] * len(moved[0]), rel=0.01)
     assert moved[2] == pytest.approx([1 - np.exp(-5)] * len(moved[2]), rel=0.01)
 
 
