@@ -1,4 +1,4 @@
-"""Seconds of one training step of each stage and of a joint step, beside losses and gradient alone.
+"""Seconds of one training step of each stage and of two joint steps, beside losses and gradient alone.
 
 python benchmarks/step.py --features small [--chain KIND,KIND,...] [--devices cpu torch:cpu]
 
@@ -24,6 +24,7 @@ from neuralart.loss.features.store import Features, load_features
 from neuralart.loss.perceptual import Perceptual
 from neuralart.options.train import DEFAULT_CHAIN, TrainConfig
 from neuralart.training.beginning import loss_weights
+from neuralart.training.schedule import JOINT, Phase, scored_stages
 from neuralart.training.stages import Chain
 from neuralart.training.step import batch_gradients
 
@@ -44,7 +45,7 @@ def steps_of(
     loss.set_style(noise[:1], noise[:1, :, ::2, ::2].copy())
     at_once = 1 if devices.are_cpu else photos
     params = initial_params(specs, 0)
-    last, styles = len(specs) - 1, [0] * photos
+    styles = [0] * photos
 
     def chain(trained: list[int], coupling: str = "own") -> Chain:
         return Chain(
@@ -70,8 +71,16 @@ def steps_of(
     steps = {"losses and gradient": score}
     for k, kind in enumerate(kinds):
         steps[f"step of stage {k + 1} ({kind})"] = step(chain([k]), {k: 1.0})
-    every = chain(list(range(len(specs))), "through")
-    steps["joint step"] = step(every, {last - 1: 0.3, last: 1.0})
+    stages = tuple(range(len(specs)))
+    every = chain(list(stages), "through")
+    phase = Phase(JOINT, stages, "through", 2, 1e-3)
+    pair = [step(every, scored_stages(phase, 0, number)) for number in range(2)]
+
+    def two_steps() -> None:
+        for run in pair:
+            run()
+
+    steps["two joint steps"] = two_steps
     return steps
 
 

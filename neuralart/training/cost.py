@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from neuralart.errors import ConfigError
@@ -14,7 +14,7 @@ from neuralart.machine.terminal import counting, table
 from neuralart.options.train import TrainConfig
 from neuralart.training.beginning import Setup, set_up
 from neuralart.training.pace import Plan, most_evaluated, plan_for
-from neuralart.training.schedule import Phase, phases_of, scored_stages
+from neuralart.training.schedule import EARLIER_EVERY, Phase, phases_of, scored_stages
 from neuralart.training.step import batch_gradients
 
 TIMED_STEPS = 5  # of a dry run
@@ -37,22 +37,22 @@ def _time(
     setup: Setup, phase: Phase, photos: Any, timed: int, count: Callable[[], object]
 ) -> float:
     chain, discriminator = setup.chain(phase, setup.first()), setup.discriminator(setup.first())
-    scored = scored_stages(phase, setup.config.seed, 0)
     styles = [0] * len(photos)
 
-    def compute() -> None:
+    def compute(step: int) -> None:
+        scored = scored_stages(phase, setup.config.seed, step)
         if discriminator:
             discriminator.begin_step(0, setup.places)
         batch_gradients(setup.perceptual, chain, photos, styles, scored, discriminator)
 
     for _ in range(setup.devices.first_steps):  # they set up memory, and cards record them
-        compute()
+        compute(0)
     setup.devices.settle()
     count()
     seconds = []
-    for _ in range(timed):
+    for step in range(timed):
         begin = time.perf_counter()
-        compute()
+        compute(step)
         if setup.cluster.workers == 1:  # others are not timing
             chain.update(0.0)
             if discriminator:
@@ -61,7 +61,8 @@ def _time(
         setup.devices.settle()
         seconds.append(time.perf_counter() - begin)
         count()
-    return median(seconds)
+    kinds = [seconds[k::EARLIER_EVERY] for k in range(EARLIER_EVERY)]  # they differ in scores
+    return mean(median(kind) for kind in kinds)
 
 
 def make_plan(setup: Setup, step_seconds: Mapping[str, float] | None = None) -> Plan:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from neuralart.machine.seeds import Purpose, random_numbers
 from neuralart.options.train import TrainConfig
 
-EARLIER = 0.3  # the weight of an earlier stage's loss in the joint steps; the last one's is 1
+EARLIER = 0.6  # the weight of an earlier stage's loss in a joint step; the last one's is 1
+
+EARLIER_EVERY = 2  # joint steps for each in which an earlier stage's loss counts
 
 WARM_UP = 30  # steps in which the learning rate rises from nothing
 
@@ -68,13 +70,15 @@ def named_steps(
 def scored_stages(phase: Phase, seed: int, step: int) -> dict[int, float]:
     """The stages whose output counts in a step, and the weight of each.
 
-    In the joint steps those are the last one and one before it, drawn at random: a score costs more
-    than a generator, and that one keeps the earlier stages paintings (deep supervision, Lee et al.
-    2015).
+    In the joint steps that is the last one, and in every second step one before it, drawn at random,
+    which keeps the earlier stages paintings (deep supervision, Lee et al. 2015). A score costs more
+    than all generators.
     """
     if phase.name != JOINT or len(phase.trained) == 1:
         return dict.fromkeys(phase.trained, 1.0)
     *earlier, last = phase.trained
+    if step % EARLIER_EVERY:
+        return {last: 1.0}
     rng = random_numbers(seed, Purpose.SCORED, step)
     return {int(rng.choice(earlier)): EARLIER, last: 1.0}
 
