@@ -14,10 +14,10 @@ from neuralart.machine.terminal import counting, table
 from neuralart.options.train import TrainConfig
 from neuralart.training.beginning import Setup, set_up
 from neuralart.training.pace import Plan, most_evaluated, plan_for
-from neuralart.training.schedule import EARLIER_EVERY, Phase, phases_of, scored_stages
+from neuralart.training.schedule import Phase, phases_of, scored_stages
 from neuralart.training.step import batch_gradients
 
-TIMED_STEPS = 5  # of a dry run
+TIMED_STEPS = 6  # of a dry run
 TIMED_FOR_A_PLAN = 2  # of --minutes, whose plan follows the clock later
 
 
@@ -49,7 +49,7 @@ def _time(
         compute(0)
     setup.devices.settle()
     count()
-    seconds = []
+    seconds: dict[int, list[float]] = {}  # by how many stages are scored
     for step in range(timed):
         begin = time.perf_counter()
         compute(step)
@@ -59,10 +59,10 @@ def _time(
                 discriminator.add_up()
                 discriminator.update(0.0)
         setup.devices.settle()
-        seconds.append(time.perf_counter() - begin)
+        scores = len(scored_stages(phase, setup.config.seed, step))
+        seconds.setdefault(scores, []).append(time.perf_counter() - begin)
         count()
-    kinds = [seconds[k::EARLIER_EVERY] for k in range(EARLIER_EVERY)]  # they differ in scores
-    return mean(median(kind) for kind in kinds)
+    return mean(map(median, seconds.values()))
 
 
 def make_plan(setup: Setup, step_seconds: Mapping[str, float] | None = None) -> Plan:

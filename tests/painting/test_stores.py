@@ -203,15 +203,17 @@ def test_what_is_refused(store: Store, run_dir: Path, photos: Path) -> None:
 
 
 def test_no_server(store: Store, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "ANSWERS_WITHIN", 1)
     words = ("stylize", store.address("in"), store.address("out"), "--model", run_dir)
     for is_silent in (False, True):
+        # A refusal is at once, but on a busy machine the client may need a second to ask.
+        within = 1 if is_silent else 5
+        monkeypatch.setattr(addresses, "ANSWERS_WITHIN", within)
         with socket.create_server(("127.0.0.1", 0)) as server:
             store.configured(monkeypatch, f"http://127.0.0.1:{server.getsockname()[1]}")
             if not is_silent:
                 server.close()
             start = time.monotonic()
-            message = f"{store.address('in')}: no server has answered for 1 s"
+            message = f"{store.address('in')}: no server has answered for {within} s"
             if store.protocol == "s3" and not is_silent:
                 message = f"{store.address('in')}: cannot be looked up: Could not connect"
             fails(run_cli(*words), 1, message, "check the network and the endpoint")

@@ -36,9 +36,9 @@ def test_a_time_in_words(seconds: float, words: str) -> None:
 def test_a_step_costs_the_median_of_a_few(
     train_arguments: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On this clock, the steps of every phase take 50, 1, 3, 40 and 2 seconds."""
-    steps = itertools.cycle([50, 1, 3, 40, 2])
-    assert TIMED_STEPS == 5
+    """On this clock, the steps of every phase take 50, 1, 3, 40, 2 and 2 seconds."""
+    steps = itertools.cycle([50, 1, 3, 40, 2, 2])
+    assert TIMED_STEPS == 6
     ticks = itertools.accumulate(gap for step in steps for gap in (0, step))
     monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     more = ("--dry-run", "--steps", 10, "--joint-steps", 20, "--batch", 2)
@@ -47,9 +47,9 @@ def test_a_step_costs_the_median_of_a_few(
     rows = [line.split() for line in result.stdout.splitlines() if line]
     table = {" ".join(row[:-5]): row[-5:] for row in rows[-4:-1]}
     assert table == {
-        "stage 1": ["10", "3.000", "0.7", "30", "s"],
-        "stage 2": ["10", "3.000", "0.7", "30", "s"],
-        "joint": ["20", "3.000", "0.7", "60", "s"],
+        "stage 1": ["10", "2.500", "0.8", "25", "s"],
+        "stage 2": ["10", "2.500", "0.8", "25", "s"],
+        "joint": ["20", "2.500", "0.8", "50", "s"],
     }
     assert rows[-1][:5] == ["in", "all", "about", "2", "min"]
 
