@@ -39,28 +39,27 @@ def _time(
     chain, discriminator = setup.chain(phase, setup.first()), setup.discriminator(setup.first())
     styles = [0] * len(photos)
 
-    def compute(step: int) -> None:
-        scored = scored_stages(phase, setup.config.seed, step)
+    def compute(scored: Mapping[int, float]) -> None:
         if discriminator:
             discriminator.begin_step(0, setup.places)
         batch_gradients(setup.perceptual, chain, photos, styles, scored, discriminator)
 
     for _ in range(setup.devices.first_steps):  # they set up memory, and cards record them
-        compute(0)
+        compute(scored_stages(phase, setup.config.seed, 0))
     setup.devices.settle()
     count()
     seconds: dict[int, list[float]] = {}  # by how many stages are scored
     for step in range(timed):
+        scored = scored_stages(phase, setup.config.seed, step)
         begin = time.perf_counter()
-        compute(step)
+        compute(scored)
         if setup.cluster.workers == 1:  # others are not timing
             chain.update(0.0)
             if discriminator:
                 discriminator.add_up()
                 discriminator.update(0.0)
         setup.devices.settle()
-        scores = len(scored_stages(phase, setup.config.seed, step))
-        seconds.setdefault(scores, []).append(time.perf_counter() - begin)
+        seconds.setdefault(len(scored), []).append(time.perf_counter() - begin)
         count()
     return mean(map(median, seconds.values()))
 
