@@ -71,10 +71,6 @@ class TaskGraphs:
             statistics[f"{name}_moving_var"] = variance.clip(min=0).astype(np.float32)
         return statistics
 
-    def release(self) -> None:
-        """Give the memory of the bound graphs back; the next call binds them anew."""
-        self._executors.clear()
-
     def _bind(self, shape: Shape, task: Task) -> Executor:
         # Without a gradient, norms would use the statistics that were set. The gradient of the last
         # normalised layer alone keeps the other layers' outputs from being held for it.
@@ -129,10 +125,6 @@ class ReferencePainter:
 
     def _frame(self, x: X) -> Frame:
         return painting_frame(x.shape[2], x.shape[3], self._specs)
-
-    def release(self) -> None:
-        """Give the memory of the bound graphs back; the next call binds them anew."""
-        self._graphs.release()
 
 
 @dataclass
