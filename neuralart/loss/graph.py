@@ -53,7 +53,7 @@ def content_graph(spec: VggSpec, layer: str) -> Any:
     Shape:  x (N, 3, H, W) -> (N, C, h, w); (N, 2, H / 16, W / 16)
     """
     x = sym.Variable("x")
-    return sym.Group([vgg(x, spec, [layer])[layer], coarse(x)])
+    return sym.Group([vgg(x, spec, [layer])[layer], coarse(pyramid(x))])
 
 
 def loss_graph(
@@ -68,11 +68,11 @@ def loss_graph(
             without a gradient; the totals (photos,)
     """
     x, style = sym.Variable("x"), sym.Variable("style")
+    levels = pyramid(x)
     net = Weights()
     maps, taps = style_maps(x, spec, [layer], weights=net)
     if weights.two_scales:
-        half = sym.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="avg")
-        maps = [*maps, *style_maps(half, spec, weights=net)[0]]
+        maps = [*maps, *style_maps(levels[2], spec, weights=net)[0]]
     channels = [head or width for head, width in zip(spec.heads, spec.widths, strict=True)]
     wanted = [
         _of_style(style, gram_name(term), (styles, width, width))
@@ -81,11 +81,11 @@ def loss_graph(
     layers = sym.Variable(LAYER_WEIGHTS, shape=(styles, len(wanted)))
     arrays = [*maps, *wanted, sym.dot(style, layers), taps[layer], sym.Variable("content"), x]
     if weights.keeps_layout:
-        arrays += [coarse(x), sym.Variable("layout")]
+        arrays += [coarse(levels), sym.Variable("layout")]
     if weights.palette:
         shapes = {WHITENING: (4, 4), PALETTE: (4, 4), BAND_WHITENINGS: (15, 3), BANDS: (15, 3)}
         palettes = [_of_style(style, name, (styles, *shape)) for name, shape in shapes.items()]
-        arrays += [*palettes, colours(x), *pyramid(x)]
+        arrays += [*palettes, colours(levels), *levels.values()]
     rows, totals = [], []
     for each in zip(*(_split(array, photos) for array in arrays), strict=True):
         count = len(wanted)

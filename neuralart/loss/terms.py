@@ -7,7 +7,7 @@ Each is relative to its target, so that weights carry over between nets, layers 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuralart.engine.symbols import sym
@@ -94,15 +94,26 @@ FLAT = 100.0
 """The variance of a layout, in levels squared, at which it counts half: flat photos ask little."""
 
 
-def coarse(x: Any) -> Any:
+def pyramid(x: Any) -> dict[int, Any]:
+    """A picture's colours by the edge of a square in pixels: 1, the picture, to 32, means of means.
+
+    Shape:   (N, 3, H, W) -> six of (N, 3, H / edge, W / edge), rounded down
+    """
+    levels = {BAND_PX[0]: x}
+    for edge_px in BAND_PX:
+        levels[2 * edge_px] = sym.Pooling(
+            levels[edge_px], kernel=(2, 2), stride=(2, 2), pool_type="avg"
+        )
+    return levels
+
+
+def coarse(levels: Mapping[int, Any]) -> Any:
     """A picture's layout: means of squares, as luminance and as yellow-blue, each around its mean.
 
-    Shape:   (N, 3, H, W) in 0..255 units -> (N, 2, H / 16, W / 16), rounded down
+    Shape:   `pyramid` of (N, 3, H, W) in 0..255 units -> (N, 2, H / 16, W / 16), rounded down
     Luminance is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), yellow-blue is B - (R + G) / 2.
     """
-    edge = (COARSE_PX, COARSE_PX)
-    means = sym.Pooling(x, kernel=edge, stride=edge, pool_type="avg")
-    red, green, blue = sym.split(means, num_outputs=3, axis=1)
+    red, green, blue = sym.split(levels[COARSE_PX], num_outputs=3, axis=1)
     luminance = red * 0.299 + green * 0.587 + blue * 0.114
     both = sym.concat(luminance, blue - (red + green) * 0.5, dim=1)
     return sym.broadcast_sub(both, sym.mean(both, axis=(2, 3), keepdims=True))
@@ -124,13 +135,13 @@ def layout_loss(layout: Any, target: Any) -> Any:
     return sym.mean((1 - correlation) * _counts(wanted), axis=1)
 
 
-def colours(x: Any) -> Any:
+def colours(levels: Mapping[int, Any]) -> Any:
     """A picture's palette: means of squares, and a fourth channel of ones.
 
-    Shape:   (N, 3, H, W) in 0..255 units -> (N, 4, H / 8, W / 8), rounded down, in 0..1 units
+    Shape:   `pyramid` of (N, 3, H, W) in 0..255 units -> (N, 4, H / 8, W / 8), rounded down, in
+             0..1 units
     """
-    edge = (PALETTE_PX, PALETTE_PX)
-    means = sym.Pooling(x, kernel=edge, stride=edge, pool_type="avg") * (1 / 255)
+    means = levels[PALETTE_PX] * (1 / 255)
     ones = sym.ones_like(sym.slice_axis(means, axis=1, begin=0, end=1))
     return sym.concat(means, ones, dim=1)
 
@@ -147,25 +158,13 @@ def palette_loss(gram_of_x: Any, whitening: Any, target: Any) -> Any:
     return style_loss(_whitened(gram_of_x, whitening), target)
 
 
-def pyramid(x: Any) -> list[Any]:
-    """A picture's colours: its pixels, and means of squares of 2, 4, 8, 16 and 32 pixels.
-
-    Shape:   (N, 3, H, W) in 0..255 units, H and W of at least 32 -> six of (N, 3, H / edge,
-             W / edge), rounded down, in 0..1 units
-    """
-    maps = [x * (1 / 255)]
-    for _ in BAND_PX:
-        maps.append(sym.Pooling(maps[-1], kernel=(2, 2), stride=(2, 2), pool_type="avg"))
-    return maps
-
-
 def bands_loss(grams_of_x: Sequence[Any], whitenings: Any, targets: Any) -> Any:
     """The sum over `BAND_PX` of |C - C*|^2 / 3, C the whitened covariance of a band's colours.
 
     Coloured fringes have the style's colours where the style has none: between the finest squares.
     Broad strokes vary between coarse ones.
 
-    Shape:   six of (3, 3), the Gram matrices of `pyramid`; (15, 3), (15, 3) -> (1,)
+    Shape:   six of (3, 3), the Gram matrices of `pyramid` in 0..255 units; (15, 3), (15, 3) -> (1,)
     Source:  ours; bands are those of Burt and Adelson 1983, with squares for Gaussians.
     """
     losses = []
@@ -175,7 +174,8 @@ def bands_loss(grams_of_x: Sequence[Any], whitenings: Any, targets: Any) -> Any:
             for table in (whitenings, targets)
         )
         # A square's mean is the mean of its four parts: their covariance around it is this.
-        difference = _whitened(pair[0] - pair[1], whitening) - target
+        covariance = (pair[0] - pair[1]) * (1 / 255**2)
+        difference = _whitened(covariance, whitening) - target
         losses.append(_sum_of_squares(difference) / 3)  # a target is the identity, or less
     return sym.add_n(*losses)
 

@@ -44,7 +44,7 @@ def test_palette_loss_by_hand() -> None:
     layout = np.array([[[[np.sqrt(300), -np.sqrt(300)]], [[50, -50]]]])
     whitening = np.diag([51, 51, 51, 1])
     a, b, c, d = map(mx.sym.Variable, "abcd")
-    graph = palette_loss(gram(colours(a)), b, c) * contrast(d)
+    graph = palette_loss(gram(colours(pyramid(a))), b, c) * contrast(d)
     arrays = {"a": x, "b": whitening, "c": np.eye(4), "d": layout}
     inputs = {name: mx.nd.array(np.asarray(each, np.float32)) for name, each in arrays.items()}
     assert graph.bind(mx.cpu(), inputs).forward()[0].asnumpy() == pytest.approx(
@@ -69,7 +69,7 @@ def test_bands_by_hand() -> None:
     x = np.zeros((1, 3, 32, 64), np.float32)
     x[0, 0] = 51 * np.where(np.arange(64) % 2, 1, -1)
     a, b, c = map(mx.sym.Variable, "abc")
-    graph = bands_loss([gram(each) for each in pyramid(a)], b, c)
+    graph = bands_loss([gram(each) for each in pyramid(a).values()], b, c)
     whitenings, targets = np.tile(np.eye(3) * 10, (5, 1)), np.tile(np.eye(3), (5, 1))
     inputs = {
         name: mx.nd.array(np.asarray(each, np.float32))

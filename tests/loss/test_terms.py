@@ -19,6 +19,7 @@ from neuralart.loss.terms import (
     content_loss,
     gram,
     layout_loss,
+    pyramid,
     style_loss,
     total_variation,
 )
@@ -79,7 +80,7 @@ def test_coarse_by_hand() -> None:
     luminance = np.array([2.99, 0.587 * 20 + 0.114 * 30])
     yellow_blue = np.array([-5.0, 30 - 10])
     want = np.stack([luminance - luminance.mean(), yellow_blue - yellow_blue.mean()])
-    np.testing.assert_allclose(value(coarse(a), a=x)[0, :, 0], want, rtol=1e-5)
+    np.testing.assert_allclose(value(coarse(pyramid(a)), a=x)[0, :, 0], want, rtol=1e-5)
 
 
 def test_layout_loss_by_hand() -> None:
