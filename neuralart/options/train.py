@@ -111,14 +111,14 @@ class TrainConfig:
         unit="W",
         range=(0, None),
     )
-    content_weight: float = option(6.0, help="Weight of the content.", unit="W", range=(0, None))
+    content_weight: float = option(8.0, help="Weight of the content.", unit="W", range=(0, None))
     content_layer: str = option(
         CONTENT_LAYER,
         help="VGG layer of the content loss; conv4_2, before the ReLU, keeps more of the photo.",
         choices=CONTENT_LAYERS,
     )
     layout_weight: float = option(
-        12.0,
+        16.0,
         help="Weight of the layout: where the photo is light and dark, yellow and blue.",
         unit="W",
         range=(0, None),
