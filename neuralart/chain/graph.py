@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -62,10 +62,10 @@ class StyledNorms:
              its memory (MXNet 1.9.1).
     """
 
+    operator: ClassVar = "batch"
     style: Any
     styles: int
     photos: int
-    collect: bool = False
 
     def __call__(self, out: Any, name: str, channels: int) -> Any:
         tables = [
@@ -175,7 +175,7 @@ def _layer(
         "name": name,
     }
     if layer.resize > 1:
-        exported = isinstance(norms, Norms) and not norms.collect
+        exported = norms.operator == "instance"
         out = _resize_convolution(out, layer, inputs, name, exported=exported)
     elif layer.op == "conv":
         out = sym.Convolution(out, **square)
