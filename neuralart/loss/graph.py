@@ -6,7 +6,7 @@ from typing import Any
 
 from neuralart.engine.symbols import sym
 from neuralart.loss.layers import VggSpec
-from neuralart.loss.objective import LossWeights
+from neuralart.loss.objective import KEPT, LossWeights
 from neuralart.loss.terms import (
     bands_loss,
     checkerboard,
@@ -61,7 +61,8 @@ def loss_graph(
 ) -> Any:
     """The losses of pictures, each against its own photo and its own style.
 
-    Shape:  x (photos, 3, H, W); style (photos, styles), a one for the style and zeros;
+    Shape:  x (photos, 3, H, W); style (photos, styles), a one for the style and zeros; keep
+            (photos, 1), a factor of content and layout in the totals;
             content (photos, C, h, w) and layout (photos, 2, H / 16, W / 16) of `content_graph`;
             the layout where `LossWeights.keeps_layout`
             -> every term times its weight (photos, terms), in the order of `LossWeights.terms` and
@@ -79,7 +80,8 @@ def loss_graph(
         for term, width in zip(weights.style_terms, channels * 2, strict=False)
     ]
     layers = sym.Variable(LAYER_WEIGHTS, shape=(styles, len(wanted)))
-    arrays = [*maps, *wanted, sym.dot(style, layers), taps[layer], sym.Variable("content"), x]
+    arrays = [*maps, *wanted, sym.dot(style, layers), sym.Variable("keep")]
+    arrays += [taps[layer], sym.Variable("content"), x]
     if weights.keeps_layout:
         arrays += [coarse(levels), sym.Variable("layout")]
     if weights.palette:
@@ -90,7 +92,7 @@ def loss_graph(
     for each in zip(*(_split(array, photos) for array in arrays), strict=True):
         count = len(wanted)
         grams = [gram(features) for features in each[:count]]
-        row, content, target, picture, *more = each[2 * count :]
+        row, keep, content, target, picture, *more = each[2 * count :]
         losses = {"content": content_loss(content, target), "tv": total_variation(picture)}
         if weights.layout:
             losses["layout"] = layout_loss(*more[:2])
@@ -105,10 +107,12 @@ def loss_graph(
         targets = [sym.reshape(table, shape=(-3, 0)) for table in each[count : 2 * count]]
         distances = sym.concat(*map(style_loss, grams, targets), dim=0)
         row = sym.reshape(row, shape=(-1,)) * distances
-        others = [losses[name] * weight for name, weight in weights.others().items()]
-        rows.append(sym.concat(row, *others, dim=0))
-        style_sum = sym.sum(row, keepdims=True) * (0.5 if weights.two_scales else 1.0)
-        totals.append(sym.add_n(style_sum, *others))
+        others = {name: losses[name] * weight for name, weight in weights.others().items()}
+        rows.append(sym.concat(row, *others.values(), dim=0))
+        style_sum = sym.sum(row, keepdims=True) * (1 / weights.style_sizes)
+        keep = sym.reshape(keep, shape=(-1,))
+        others |= {name: others[name] * keep for name in KEPT if name in others}
+        totals.append(sym.add_n(style_sum, *others.values()))
     return sym.Group([sym.BlockGrad(sym.stack(*rows, axis=0)), sym.concat(*totals, dim=0)])
 
 

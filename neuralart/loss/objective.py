@@ -24,6 +24,9 @@ TINY_LOSS = 1e-6
 PHOTO_STYLE = 70.0
 """The style loss of the photos themselves, with the weights that `balanced_weights` gives."""
 
+KEPT = "content", "layout"
+"""The terms that keep what the photo shows."""
+
 UNIFORM = 20.0
 """The weight of every style layer where it is not set from the style: in measuring."""
 
@@ -45,8 +48,13 @@ class LossWeights:
     @property
     def style_terms(self) -> tuple[str, ...]:
         """The style layers at the picture's size, then at half of it."""
-        scales = ("style", "half") if self.two_scales else ("style",)
+        scales = ("style", "half")[: self.style_sizes]
         return tuple(f"{scale}_{layer}" for scale in scales for layer in STYLE_LAYERS)
+
+    @property
+    def style_sizes(self) -> int:
+        """In how many sizes of a picture the style counts; the total has their mean."""
+        return 2 if self.two_scales else 1
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ class Perceptual:
 
     `set_content` and `score` take and give numpy arrays of one photo, on the first device.
     `set_contents` and `score_batch` do the same for photos that are on the devices, and stay there.
+    ``keep``, (styles,), is what content and layout of a style count more in the gradients, 1 unless
+    set; the losses that are returned do not have it, so that they compare.
     """
 
     def __init__(
@@ -51,8 +53,8 @@ class Perceptual:
         self.weights = weights
         self.terms = weights.terms
         self._content_layer = content_layer
+        self.keep: npt.NDArray[np.float32] = np.ones(0, np.float32)
         self._style_params: Arrays = {}
-        self._styles = 0
         self._content: list[Batch] = []
         self._bound: dict[tuple[str, int, Shape], Executor] = {}
         self._constants: dict[tuple[str, int, int], Batch] = {}
@@ -66,7 +68,7 @@ class Perceptual:
                        that size too
         layer_weights  one for all, or (styles, style terms) in the order of the terms
         """
-        self._styles = len(styles)
+        self.keep = np.ones(len(styles), np.float32)
         terms = self.weights.style_terms
         tables: dict[str, list[X]] = {term: [] for term in terms}
         for images in styles:
@@ -143,7 +145,8 @@ class Perceptual:
         or with ``log_weight`` that of ``log_weight * log(total + TINY_LOSS)``. Both arrays are
         valid until the next call.
         """
-        inputs = {"content": self._content[0], "style": self.one_hot(x, styles)}
+        keep = self._devices(x).put(self.keep[list(styles), None])
+        inputs = {"content": self._content[0], "style": self.one_hot(x, styles), "keep": keep}
         if self.weights.keeps_layout:
             inputs["layout"] = self._content[1]
         executor = self._executor("loss", x, inputs, self._loss_graph)
@@ -158,7 +161,7 @@ class Perceptual:
     def one_hot(self, x: Batch, styles: Sequence[int]) -> Batch:
         """(n, styles) for the photos of each device, a one for the style and zeros."""
         photos = len(x[0])
-        every = np.eye(self._styles, dtype=np.float32)
+        every = np.eye(len(self.keep), dtype=np.float32)
         if photos > 1:
             return self._devices(x).put(every[list(styles)])
         rows = [
@@ -176,7 +179,7 @@ class Perceptual:
 
     def _loss_graph(self, photos: int) -> Any:
         spec = self.features.spec
-        return loss_graph(spec, self.weights, self._content_layer, self._styles, photos)
+        return loss_graph(spec, self.weights, self._content_layer, len(self.keep), photos)
 
     def _devices(self, x: Batch) -> Devices:
         return self.devices if len(x) == len(self.devices) else self.devices.first()

@@ -19,7 +19,7 @@ from neuralart.options.field import FEATURES_HELP, THREADS_HELP, option
 
 RATE, ROWS_RATE = 3e-3, 1e-2  # of all weights, and of scales and shifts alone
 
-OPTIONS_BEFORE = {"gan_weight": 0.0, "grain": 0.0, "palette_weight": 0.0}
+OPTIONS_BEFORE = {"gan_weight": 0.0, "grain": 0.0, "palette_weight": 0.0, "style_left": 0.0}
 """What runs had that were begun before these options were there."""
 
 DEFAULT_CHAIN = "conv-fast,conv-slim,conv-slim,conv-slim"
@@ -111,7 +111,12 @@ class TrainConfig:
         unit="W",
         range=(0, None),
     )
-    content_weight: float = option(8.0, help="Weight of the content.", unit="W", range=(0, None))
+    content_weight: float = option(
+        8.0,
+        help="Weight of the content, at least; see --style-left.",
+        unit="W",
+        range=(0, None),
+    )
     content_layer: str = option(
         CONTENT_LAYER,
         help="VGG layer of the content loss; conv4_2, before the ReLU, keeps more of the photo.",
@@ -119,9 +124,18 @@ class TrainConfig:
     )
     layout_weight: float = option(
         16.0,
-        help="Weight of the layout: where the photo is light and dark, yellow and blue.",
+        help="Weight of the layout: where the photo is light and dark, yellow and blue; at least, "
+        "see --style-left.",
         unit="W",
         range=(0, None),
+    )
+    style_left: float = option(
+        0.11,
+        help="Share of the photos' own style loss that may be left: where less is left, content "
+        "and layout count more, up to four times; 0 leaves them at their weights, and so does "
+        "--style-weight.",
+        unit="SHARE",
+        range=(0, 1),
     )
     palette_weight: float = option(
         3.0,

@@ -30,6 +30,7 @@ from neuralart.pictures.editing import resize_shorter_edge, two_scales
 from neuralart.pictures.photos.stream import Photos
 from neuralart.pictures.pixels import Image, to_x
 from neuralart.pictures.reading import read_image
+from neuralart.training.balance import Balance, first_balance
 from neuralart.training.gan.discriminator import Discriminator, first_weights
 from neuralart.training.run import Checkpoint, RunFolder, State
 from neuralart.training.schedule import Phase
@@ -94,7 +95,8 @@ class Setup:
 
     def first(self) -> Checkpoint:
         """What a new run begins with."""
-        return Checkpoint(State(), {**self.params, **self.gan_params}, {})
+        balance = first_balance(len(self.styles)) if self._is_balanced else {}
+        return Checkpoint(State(), {**self.params, **self.gan_params, **balance}, {})
 
     def chain(self, phase: Phase, checkpoint: Checkpoint) -> Chain:
         """The stages of a phase, where a checkpoint left them."""
@@ -133,6 +135,16 @@ class Setup:
         )
         discriminator.set_moments(checkpoint.moments, checkpoint.state.step)
         return discriminator
+
+    def balance(self, checkpoint: Checkpoint) -> Balance | None:
+        """What content and layout count, where a checkpoint left it; None if that is fixed."""
+        if not self._is_balanced:
+            return None
+        return Balance(checkpoint.params, self.config.style_left)
+
+    @property
+    def _is_balanced(self) -> bool:
+        return bool(self.config.style_left) and self.config.style_weight is None
 
     def _photos_at_once(self) -> int:
         """Photos of a batch that a device has at once.
@@ -194,7 +206,7 @@ def set_up(config: TrainConfig) -> Setup:
     photos = Photos(config.data, config.crop, config.seed, config.holdout, batch)
     weights = loss_weights(config)
     perceptual = Perceptual(features, weights, devices, config.content_layer)
-    sizes = 2 if weights.two_scales else 1
+    sizes = weights.style_sizes
     pyramids = [two_scales(image, config.style_scale)[:sizes] for image in images]
     perceptual.set_styles(pyramids)
     layer_weights = _layer_weights(config, perceptual, photos, quiet=not cluster.leads)
@@ -343,7 +355,7 @@ def _layer_weights(
     squares = (photos.held_out or photos.samples)[:BALANCED_ON]
     counted = bar(squares, len(squares), "photo", "weighing the style", quiet=quiet)
     distances = np.stack([perceptual.style_distances(to_x(square)) for square in counted], axis=1)
-    sizes = 2 if perceptual.weights.two_scales else 1
+    sizes = perceptual.weights.style_sizes
     return tuple(
         tuple(
             weight

@@ -11,7 +11,7 @@ from neuralart import __version__
 from neuralart.chain.model import LICENCE, STYLE_SUFFIX, THUMBNAIL_PX, Model, Style, StyledChain
 from neuralart.chain.params import is_row, unshare
 from neuralart.chain.reference import ReferencePainter
-from neuralart.loss.objective import mean_losses
+from neuralart.loss.objective import KEPT, mean_losses
 from neuralart.loss.perceptual import stage_losses
 from neuralart.loss.spots import mean_spots, spots
 from neuralart.machine.archive import Arrays
@@ -100,6 +100,9 @@ def _card(
 ) -> dict[str, Any]:
     weights = setup.perceptual.weights
     layers = dict(zip(weights.style_terms, setup.layer_weights[style], strict=True))
+    balance = setup.balance(checkpoint)
+    keep = float(balance.factors[style]) if balance else 1.0
+    kept = {name: value * keep for name, value in weights.others().items() if name in KEPT}
     return {
         "style": setup.config.style[style].name,
         "licence": LICENCE,
@@ -113,7 +116,7 @@ def _card(
         "steps": [phase.steps for phase in phases],
         "batch": setup.batch,
         "seconds": round(checkpoint.state.seconds, 1),
-        "weights": {**layers, **weights.others()},
+        "weights": {**layers, **weights.others(), **kept},
         "multiply_adds_per_pixel": round(sum(spec.multiply_adds() for spec in specs)),
         "options": without_folders(setup.config.result_options()),
         "held_out": dict(evaluation),

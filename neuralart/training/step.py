@@ -22,12 +22,14 @@ class Outcome:
     """What a step's batch gave, the same on every worker.
 
     losses        mean losses of every scored stage, by its number
+    of_styles     sums of the last stage's losses over the photos of each style, (styles, terms)
     finite        whether all losses and gradients are finite
     interrupted   whether a worker was asked to stop
     gan           mean losses of the GAN; nothing without a discriminator
     """
 
     losses: dict[int, Losses]
+    of_styles: npt.NDArray[np.float64]
     finite: bool
     interrupted: bool
     gan: GanLosses
@@ -49,8 +51,9 @@ def batch_gradients(
     photos, which go there, and the sums.
 
     Shape:   photos (N, 3, edge, edge), N a multiple of what the chain takes at once; N styles
-             -> (scored stages, terms + 1): the losses in the order of the terms, and the sum of
-             squares of the gradients by the pixels, which is not finite if one of them is not
+             -> (scored stages, styles * terms + 1): the losses of the photos of each style, in the
+             order of the terms, and the sum of squares of the gradients by the pixels, which is not
+             finite if one of them is not
     """
     devices = chain.devices
     sums: Batch | None = None
@@ -65,7 +68,7 @@ def batch_gradients(
             if discriminator and k == max(scored):
                 pull = discriminator.judge(xs[k], chosen, one_hot, weight)
                 d_x = sum_of(d_x, pull)
-            numbers += [devices.flatten([rows]), devices.squares(d_x)]
+            numbers += [devices.flatten(_by_style(rows, one_hot)), devices.squares(d_x)]
             gradients[k] = chain.framed(d_x)
         chain.backward([gradients.get(k) for k in chain.trained])
         row = devices.flatten(numbers)
@@ -101,10 +104,21 @@ def take_step(
     if discriminator:
         discriminator.add_up()
     end = 1 + sums.size
-    means = total[1:end].reshape(sums.shape)[:, :-1] / batch
+    terms = perceptual.terms
+    of_styles = total[1:end].reshape(sums.shape)[:, :-1].reshape(len(scored), -1, len(terms))
+    means = of_styles.sum(axis=1) / batch
     return Outcome(
-        {k: named(perceptual.terms, row) for k, row in zip(sorted(scored), means, strict=True)},
+        {k: named(terms, row) for k, row in zip(sorted(scored), means, strict=True)},
+        of_styles[-1],
         finite=bool(np.isfinite(total).all()),
         interrupted=bool(total[0] > 0),
         gan=named_losses((total[end:] / batch).tolist()) if discriminator else {},
     )
+
+
+def _by_style(rows: Batch, one_hot: Batch) -> list[Batch]:
+    """(n, terms) and (n, styles) -> for each style (n, terms), with zeros for photos of others."""
+    return [
+        [row * chosen[:, k : k + 1] for row, chosen in zip(rows, one_hot, strict=True)]
+        for k in range(one_hot[0].shape[1])
+    ]

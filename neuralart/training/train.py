@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuralart.engine.contract import PeersGoneError
 from neuralart.errors import Interrupted, RunError
@@ -29,6 +30,7 @@ from neuralart.machine.terminal import REPORT_EVERY, Progress
 from neuralart.options.train import OPTIONS_BEFORE, TrainConfig
 from neuralart.pictures.frame import learning_frame
 from neuralart.pictures.grain import grain_place
+from neuralart.training.balance import Balance
 from neuralart.training.beginning import Setup, set_up
 from neuralart.training.cost import make_plan
 from neuralart.training.gan.discriminator import Discriminator
@@ -154,17 +156,21 @@ class Training:
     def _take_steps(self) -> None:
         setup, config, phase = self._setup, self._setup.config, self._phase
         chain, discriminator = setup.chain(phase, self._last), setup.discriminator(self._last)
+        balance = setup.balance(self._last)
         begin = time.perf_counter() - self._state.seconds
         if self._state.step == 0:
-            self._save(chain, discriminator)
+            self._save(chain, balance, discriminator)
         photos = setup.photos.stream(self._state.position, setup.places)
         while self._state.step < phase.steps:
             position, mine = next(photos)
             rate = phase.rate_at(self._state.step) * self._state.rate_scale
             scored = scored_stages(phase, config.seed, self._state.step)
-            styles = drawn_styles(len(setup.styles), config.seed, position, setup.places)
+            drawn = drawn_styles(len(setup.styles), config.seed, position, range(setup.batch))
+            styles = [drawn[place] for place in setup.places]
             chain.frame = learning_frame(config.seed, position)
             chain.place = grain_place(config.seed, position)
+            if balance:
+                setup.perceptual.keep = balance.factors
             if discriminator:
                 discriminator.begin_step(position, setup.places)
             try:
@@ -178,8 +184,10 @@ class Training:
                 if discriminator:
                     discriminator.update(rate)
             except PeersGoneError:
-                self._save(chain, discriminator)
+                self._save(chain, balance, discriminator)
                 raise self._stopped(phase, "other workers are gone; ") from None
+            if balance:
+                balance.update(self._style_sums(outcome), drawn)
             self._state = dataclasses.replace(
                 self._state,
                 step=self._state.step + 1,
@@ -187,16 +195,22 @@ class Training:
                 seconds=time.perf_counter() - begin,
             )
             phase = self._keep_pace()
-            self._report(phase, rate, outcome)
+            self._report(phase, rate, outcome, balance)
             ends = self._state.step == phase.steps
             if ends or outcome.interrupted or self._state.step % config.save_every == 0:
-                self._save(chain, discriminator)
+                self._save(chain, balance, discriminator)
             if outcome.interrupted:
                 raise self._stopped(phase)
             if ends or self._state.step % config.sheet_every == 0:
                 write_sheet(setup, self._state, chain)
 
-    def _report(self, phase: Phase, rate: float, outcome: Outcome) -> None:
+    def _style_sums(self, outcome: Outcome) -> npt.NDArray[np.float64]:
+        """The style loss of the last stage, mean of its sizes, summed over photos: (styles,)."""
+        weights = self._setup.perceptual.weights
+        sums: npt.NDArray[np.float64] = outcome.of_styles[:, : len(weights.style_terms)].sum(axis=1)
+        return sums / weights.style_sizes
+
+    def _report(self, phase: Phase, rate: float, outcome: Outcome, balance: Balance | None) -> None:
         state, named = self._state, {f"x{k + 1}": loss for k, loss in outcome.losses.items()}
         totals = {name: loss["total"] for name, loss in named.items()}
         self._progress.step(phase.name, totals, self._setup.batch)
@@ -211,14 +225,19 @@ class Training:
                     "rate": rate,
                     **left,
                     "losses": named,
+                    **({"keep": balance.by_name(self._setup.styles)} if balance else {}),
                     **({"gan": outcome.gan} if outcome.gan else {}),
                 }
             )
 
-    def _save(self, chain: Chain, discriminator: Discriminator | None) -> None:
+    def _save(
+        self, chain: Chain, balance: Balance | None, discriminator: Discriminator | None
+    ) -> None:
         """Write a checkpoint, unless a parameter or a moment is not finite."""
         state = dataclasses.replace(self._state, metrics_bytes=self._progress.metrics_bytes())
         params, moments = chain.params(), chain.moments()
+        if balance:
+            params |= balance.params()
         if discriminator:
             params |= discriminator.params()
             moments |= discriminator.moments()

@@ -8,7 +8,7 @@ import pytest
 from neuralart.engine.devices import open_device
 from neuralart.loss.features.store import Features
 from neuralart.loss.layers import STYLE_LAYERS
-from neuralart.loss.objective import LossWeights
+from neuralart.loss.objective import KEPT, LossWeights
 from neuralart.loss.perceptual import Perceptual
 
 TWO_SCALES = LossWeights(content=2, layout=1, tv=0, two_scales=True)
@@ -76,6 +76,39 @@ def test_each_photo_has_a_style_of_its_own(tiny_features: Features) -> None:
         losses, gradient = alone.score(pictures[k])
         np.testing.assert_allclose(rows[k], [losses[t] for t in TWO_SCALES.terms], rtol=1e-4)
         np.testing.assert_allclose(d_x[k], gradient[0], rtol=1e-3, atol=1e-4 * abs(gradient).max())
+
+
+def test_content_and_layout_may_count_more_in_the_gradient(tiny_features: Features) -> None:
+    """A factor is as good as higher weights, and the losses stay those of the given weights."""
+    style, photos, pictures = (
+        (picture(1), picture(3, 32)),
+        np.concatenate([picture(4), picture(5)]),
+        np.concatenate([picture(6), picture(7)]),
+    )
+    found = []
+    for factor in (1.0, 3.0):
+        weights = LossWeights(content=6 / factor, layout=3 / factor, palette=3, two_scales=True)
+        loss = Perceptual(tiny_features, weights, open_device("cpu"))
+        loss.set_styles([style, style], 1.0)
+        loss.keep = np.array([factor, factor], np.float32)
+        loss.set_contents(loss.devices.put(photos))
+        rows, d_x = loss.score_batch(loss.devices.put(pictures), [0, 1], log_weight=1.0)
+        found.append([loss.devices.get(each).copy() for each in (rows, d_x)])
+    (rows, d_x), (low_rows, same_d_x) = found
+    np.testing.assert_allclose(same_d_x, d_x, rtol=1e-4, atol=1e-6 * abs(d_x).max())
+    kept = [term in KEPT for term in weights.terms]
+    np.testing.assert_allclose(low_rows, np.where(kept, rows / 3, rows), rtol=1e-5)
+
+
+def test_each_style_has_a_factor_of_its_own(tiny_features: Features) -> None:
+    loss = Perceptual(tiny_features, TWO_SCALES, open_device("cpu"))
+    loss.set_styles([(picture(1), picture(3, 32))] * 2)
+    loss.set_content(picture(2))
+    before, more = loss.score(picture(4), 1)
+    loss.keep = np.array([4, 1], np.float32)
+    np.testing.assert_array_equal(loss.score(picture(4), 1)[1], more)
+    after, changed = loss.score(picture(4), 0)
+    assert after == before and abs(changed - more).max() > 0.01 * abs(more).max()
 
 
 def test_odd_edges_are_halved_without_their_last_row(tiny_features: Features) -> None:
