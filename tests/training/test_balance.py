@@ -14,7 +14,7 @@ import neuralart
 from neuralart.chain.model import load_chain, load_model
 from neuralart.chain.shipped import find_model
 from neuralart.loss.objective import PHOTO_STYLE
-from neuralart.training.balance import GAIN, MOST, NAME, SMOOTHING, Balance, first_balance
+from neuralart.training.balance import GAIN, MOST, NAME, Balance, first_balance
 
 PHOTOS = Path(neuralart.__file__).parent / "data" / "photos"
 
@@ -37,9 +37,9 @@ def test_a_step_by_hand() -> None:
     it.update(np.array([WANTED / 2]), [0])
     assert it.factors[0] == pytest.approx(2**GAIN)
     it.update(np.array([WANTED]), [0])
-    mean = WANTED / 2 * (1 + SMOOTHING)
-    assert it.params()[NAME][1, 0] == pytest.approx(mean)
-    assert it.factors[0] == pytest.approx(2**GAIN * (WANTED / mean) ** GAIN)
+    assert it.factors[0] == pytest.approx(2**GAIN)
+    it.update(np.array([WANTED * 3]), [0, 0])
+    assert it.factors[0] == pytest.approx((4 / 3) ** GAIN)
 
 
 def test_it_goes_back_and_stops_at_its_ends() -> None:
