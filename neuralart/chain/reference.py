@@ -45,11 +45,11 @@ class TaskGraphs:
         Shape:  (1, C, H, W) -> as the graph says
         """
         bound = self._executors.get(task)
+        is_new = bound is None
         if bound is None:
             bound = self._executors[task] = _Bound(self._bind(x.shape, task), x.shape)
-            bound.executor.set_parameters({**self._params, **statistics})
-        elif task == "paint":
-            # The other tasks need none, and setting was a fifth of a small photo's time.
+        if is_new or task == "paint":
+            # The other tasks have no statistics, and setting was a fifth of a small photo's time.
             bound.executor.set_parameters({**self._params, **statistics})
         if bound.shape != x.shape:
             bound.executor.reshape(x.shape)

@@ -19,10 +19,10 @@ from neuralart.machine.archive import Arrays
 MOST = 4.0
 """How many times their weight content and layout count at most."""
 
-GAIN = 0.03
+GAIN = 0.04
 """How much a step changes the factor, by the logarithms.
 
-What is left of a style goes about with the root of the factor, so that this follows in some 60
+What is left of a style goes about with the root of the factor, so that this follows in some 40
 steps, which averages over photos: what they lack differs by half. With much more it would swing:
 the chain itself needs some 40 steps to follow the factor.
 """
