@@ -130,7 +130,7 @@ class TrainConfig:
         range=(0, None),
     )
     style_left: float = option(
-        0.11,
+        0.125,
         help="Share of the photos' own style loss that may be left: where less is left, content "
         "and layout count more, up to four times; 0 leaves them at their weights, and so does "
         "--style-weight.",
