@@ -103,7 +103,7 @@ def card(run: Path) -> dict[str, float]:
 
 def test_a_training_says_what_it_counted(begun: list[object], tmp_path: Path) -> None:
     more, fixed = tmp_path / "more", tmp_path / "fixed"
-    assert run_cli(*begun, "--style-left", 1, "--out", more).exit_code == 0
+    assert run_cli(*begun, "--style-left", 0.3, "--out", more).exit_code == 0
     assert run_cli(*begun, "--style-left", 0, "--out", fixed).exit_code == 0
     (factor,) = json.loads((more / "metrics.jsonl").read_text().splitlines()[-1])["keep"].values()
     assert 1 < factor < MOST
@@ -121,7 +121,7 @@ def test_a_training_says_what_it_counted(begun: list[object], tmp_path: Path) ->
     for path in (more / "checkpoints").glob("*.zip"):
         if not path.name.endswith("10.zip"):
             path.unlink()
-    result = run_cli(*begun, "--style-left", 1, "--out", more, "--resume")
+    result = run_cli(*begun, "--style-left", 0.3, "--out", more, "--resume")
     assert result.exit_code == 0 and last.exists(), result.output
     for name, array in load_model(more).params.items():
         np.testing.assert_array_equal(array, before.params[name], err_msg=name)
