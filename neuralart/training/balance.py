@@ -1,8 +1,8 @@
 """How much more content and layout count beside a style that is learned with ease.
 
-Paintings are not equally hard. With the same weights, and after the same time, some lack a sixth of
-their style, and others a twentieth: those cover photos until skies have lumps and streets have no
-windows (docs/experiments.md). So where the pictures of a style lack less of it than they may,
+Paintings are not equally hard. With the same weights, and after the same time, some lack an eighth
+of their style, and others a twentieth: those cover photos until skies have lumps and streets have
+no windows (docs/experiments.md). So where the pictures of a style lack less of it than they may,
 content and layout count more, until the pictures lack that much.
 """
 

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from helpers import fails, run_cli
 
-import neuralart
 from neuralart.chain.model import load_chain, load_model
 from neuralart.chain.shipped import find_model
+from neuralart.exporting.parity import PHOTOS
 from neuralart.loss.objective import PHOTO_STYLE
 from neuralart.training.balance import GAIN, MOST, NAME, Balance, first_balance
-
-PHOTOS = Path(neuralart.__file__).parent / "data" / "photos"
 
 WANTED = 0.1 * PHOTO_STYLE
 
@@ -91,8 +89,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     style = tmp_path_factory.mktemp("style") / "wave.jpg"
     style.write_bytes(wave.style_image)
     return [
-        "train", "--style", style, "--data", PHOTOS, "--crop", 64, "--style-scale", 100, "--batch", 1, "--threads", 1, "--joint-steps", 20,
-        "--holdout", 1, "--save-every", 10,
+        "train", "--style", style, "--data", PHOTOS, "--crop", 64, "--style-scale", 100,
+        "--batch", 1, "--threads", 1, "--joint-steps", 20, "--holdout", 1, "--save-every", 10,
     ]  # fmt: skip
 
 
