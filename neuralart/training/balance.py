@@ -62,10 +62,10 @@ class Balance:
         """The array that `Balance` takes to go on from here."""
         return {NAME: self._factors.copy()}
 
-    def update(self, losses: npt.NDArray[np.float64], styles: Sequence[int]) -> None:
+    def update(self, losses: Sequence[float], styles: Sequence[int]) -> None:
         """Follow a step.
 
-        losses  the sums of the style loss over the step's photos of each style, (styles,)
+        losses  for each style, the sum of the style loss over the step's photos
         styles  the style of each photo of the step
         """
         photos = np.bincount(styles, minlength=len(losses))

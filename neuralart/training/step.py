@@ -22,14 +22,14 @@ class Outcome:
     """What a step's batch gave, the same on every worker.
 
     losses        mean losses of every scored stage, by its number
-    of_styles     sums of the last stage's losses over the photos of each style, (styles, terms)
+    of_styles     sums of the last stage's losses over the photos of each style
     finite        whether all losses and gradients are finite
     interrupted   whether a worker was asked to stop
     gan           mean losses of the GAN; nothing without a discriminator
     """
 
     losses: dict[int, Losses]
-    of_styles: npt.NDArray[np.float64]
+    of_styles: list[Losses]
     finite: bool
     interrupted: bool
     gan: GanLosses
@@ -109,7 +109,7 @@ def take_step(
     means = of_styles.sum(axis=1) / batch
     return Outcome(
         {k: named(terms, row) for k, row in zip(sorted(scored), means, strict=True)},
-        of_styles[-1],
+        [named(terms, row) for row in of_styles[-1]],
         finite=bool(np.isfinite(total).all()),
         interrupted=bool(total[0] > 0),
         gan=named_losses((total[end:] / batch).tolist()) if discriminator else {},

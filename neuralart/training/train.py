@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neuralart.engine.contract import PeersGoneError
 from neuralart.errors import Interrupted, RunError
@@ -204,11 +203,10 @@ class Training:
             if ends or self._state.step % config.sheet_every == 0:
                 write_sheet(setup, self._state, chain)
 
-    def _style_sums(self, outcome: Outcome) -> npt.NDArray[np.float64]:
-        """The style loss of the last stage, mean of its sizes, summed over photos: (styles,)."""
-        weights = self._setup.perceptual.weights
-        sums: npt.NDArray[np.float64] = outcome.of_styles[:, : len(weights.style_terms)].sum(axis=1)
-        return sums / weights.style_sizes
+    def _style_sums(self, outcome: Outcome) -> list[float]:
+        """The style loss of the last stage, mean of its sizes, summed over photos of each style."""
+        sizes = self._setup.perceptual.weights.style_sizes
+        return [(each["style"] + each["half"]) / sizes for each in outcome.of_styles]
 
     def _report(self, phase: Phase, rate: float, outcome: Outcome, balance: Balance | None) -> None:
         state, named = self._state, {f"x{k + 1}": loss for k, loss in outcome.losses.items()}

@@ -26,27 +26,27 @@ def balance(styles: int = 1) -> Balance:
 def test_it_waits_until_little_of_the_style_is_left() -> None:
     it = balance()
     for _ in range(100):
-        it.update(np.array([2 * 1.01 * WANTED]), [0, 0])
+        it.update([2 * 1.01 * WANTED], [0, 0])
     assert it.factors.tolist() == [1.0]
 
 
 def test_a_step_by_hand() -> None:
     it = balance()
-    it.update(np.array([WANTED / 2]), [0])
+    it.update([WANTED / 2], [0])
     assert it.factors[0] == pytest.approx(2**GAIN)
-    it.update(np.array([WANTED]), [0])
+    it.update([WANTED], [0])
     assert it.factors[0] == pytest.approx(2**GAIN)
-    it.update(np.array([WANTED * 3]), [0, 0])
+    it.update([WANTED * 3], [0, 0])
     assert it.factors[0] == pytest.approx((4 / 3) ** GAIN)
 
 
 def test_it_goes_back_and_stops_at_its_ends() -> None:
     it = balance()
     for _ in range(1000):
-        it.update(np.array([0.0]), [0])
+        it.update([0.0], [0])
     assert it.factors.tolist() == [MOST]
     for _ in range(1000):
-        it.update(np.array([WANTED * 4]), [0])
+        it.update([WANTED * 4], [0])
     assert it.factors.tolist() == [1.0]
 
 
@@ -54,28 +54,28 @@ def test_it_finds_the_factor_that_leaves_what_is_wanted() -> None:
     """A style of which sqrt(factor) / 20 is left: 0.1 of it at a factor of 4, 0.08 at 2.56."""
     it = Balance(first_balance(1), 0.08)
     for _ in range(600):
-        it.update(np.array([math.sqrt(it.factors[0]) / 20 * PHOTO_STYLE]), [0])
+        it.update([math.sqrt(it.factors[0]) / 20 * PHOTO_STYLE], [0])
     assert it.factors[0] == pytest.approx(2.56, rel=0.02)
 
 
 def test_styles_are_followed_one_by_one() -> None:
     it, alone = balance(3), balance()
     for _ in range(5):
-        it.update(np.array([0.0, WANTED, 3 * WANTED / 4]), [1, 2, 2])
-        alone.update(np.array([3 * WANTED / 8]), [0])
+        it.update([0.0, WANTED, 3 * WANTED / 4], [1, 2, 2])
+        alone.update([3 * WANTED / 8], [0])
     assert it.factors[0] == it.factors[1] == 1
     assert it.factors[2] == alone.factors[0] > 1
     assert it.by_name(["a", "b", "c"])["c"] == pytest.approx(float(alone.factors[0]), abs=1e-3)
 
 
 def test_it_goes_on_with_the_same_bits() -> None:
-    losses = np.random.default_rng(0).uniform(0, 2 * WANTED, (20, 2, 1))
+    losses = np.random.default_rng(0).uniform(0, 2 * WANTED, (20, 1)).tolist()
     straight, stopped = balance(), balance()
-    for before in losses[:10, 0]:
+    for before in losses[:10]:
         straight.update(before, [0])
         stopped.update(before, [0])
     resumed = Balance(stopped.params(), 0.1)
-    for after in losses[10:, 0]:
+    for after in losses[10:]:
         straight.update(after, [0])
         resumed.update(after, [0])
     np.testing.assert_array_equal(straight.params()[NAME], resumed.params()[NAME])
