@@ -67,9 +67,10 @@ class StylizeConfig:
     preserve_colors: bool = option(
         False, help="Keep the photo's colours: only the luminance is painted."
     )
-    stroke: float = option(
-        1.0,
-        help="Size of the strokes at the same size of the painting: 0.5 is finer, 2 broader.",
+    stroke: float | None = option(
+        None,
+        help="Size of the strokes at the same size of the painting: 1 as the chain has learned "
+        "them, 0.5 finer, 2 broader; by default what fits the painting's size, at least 1.",
         unit="0.5..2",
         range=(0.5, 2),
     )

@@ -100,6 +100,7 @@ class PhotoPainter:
         Raises ConfigError for a wrong ``max_memory``, or if the chain or the device cannot compute
         with the ``precision``.
         """
+        self.stages = stages
         self._specs = model.specs[:stages]
         mixed = self._specs
         if share < 1:
@@ -184,6 +185,20 @@ class PhotoPainter:
         size = self.measured_size(height, width)
         small = photo if size == (height, width) else resize(photo, size)
         return self._graph("measure", *size).measure(small)
+
+    @property
+    def kept_bytes(self) -> float:
+        """Bytes that are kept from one photo to the next."""
+        return self._folded_bytes + self._graphs.bytes
+
+    def has_room(self, height: int, width: int, kept: float) -> bool:
+        """Whether a photo of this size can be painted while other painters keep that many bytes.
+
+        Never with a limit that the user gave: others then give back what they keep.
+        Raises ConfigError as `tiling`.
+        """
+        needed = self.tiling(height, width).working_memory + kept
+        return not kept or (needed <= self._limit and not self._limits_all)
 
     def release(self) -> None:
         """Give back the memory that is kept from one photo to the next."""

@@ -13,7 +13,7 @@ import math
 import mmap
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from neuralart.errors import ConfigError
 from neuralart.machine.clock import since_start
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.painting.strokes import underpainting
 from neuralart.painting.stylizer import Stylizer
 from neuralart.painting.tiles import Tiling, peak_bytes
 from neuralart.pictures.editing import resize
@@ -45,27 +46,28 @@ class Estimate:
     """What painting one picture takes.
 
     size     (height, width) of the photo, upright
-    tiling   its tiles
+    tilings  the tiles of each coat, from the smallest
     memory   peak of the process's resident bytes
     start    seconds until the model is loaded
     seconds  from there until the painting is written
     """
 
     size: tuple[int, int]
-    tiling: Tiling
+    tilings: list[Tiling]
     memory: int
     start: float
     seconds: float
 
     def rows(self) -> list[tuple[str, str]]:
         """Names and values for people."""
-        tiling = self.tiling
+        *below, tiling = self.tilings
         (height, width), (down, across) = self.size, tiling.tile
         count = len(tiling.rows) * len(tiling.columns)
         tile = "the whole at once" if count == 1 else f"{across}x{down}, {count} of them"
         photo = f"{width}x{height}, {height * width / 1e6:.1f} megapixels"
-        if (tiling.height, tiling.width) != self.size:
-            photo += f", painted at {tiling.width}x{tiling.height}"
+        sizes = [f"{each.width}x{each.height}" for each in self.tilings]
+        if below or (tiling.height, tiling.width) != self.size:
+            photo += f", painted at {', then '.join(sizes)}"
         return [
             ("photo", photo),
             ("tile", tile),
@@ -133,16 +135,15 @@ def _photo(word: str, max_pixels: float) -> _Photo:
     return _Photo((height, width), piece, ".jpg", reading * height * width / math.prod(piece.size))
 
 
-def _seconds(
-    photo: _Photo, tiling: Tiling, painter: PhotoPainter, suffix: str, quality: int
-) -> float:
-    """Seconds from reading to writing. The statistics are timed in full, painting on a piece."""
+def _coat_seconds(pixels: Pixels, tiling: Tiling, painter: PhotoPainter) -> tuple[Pixels, float]:
+    """A painting of a piece, and the seconds of a whole coat.
+
+    The statistics are timed in full, painting on the piece.
+    """
     height, width = tiling.height, tiling.width
     measured = _made_up(*painter.measured_size(height, width))
-    pixels = photo.piece.pixels
     if painter.paints_at_once(tiling):
-        painted, at_once = _timed(lambda: painter.paint(measured))
-        return photo.reading + at_once + _writing(painted, photo, suffix, quality)
+        return _timed(lambda: painter.paint(measured))
     statistics, measuring = _timed(lambda: painter.measure(measured))
     if pixels.shape[0] > height or pixels.shape[1] > width:
         pixels = resize(pixels, (min(pixels.shape[0], height), min(pixels.shape[1], width)))
@@ -152,9 +153,29 @@ def _seconds(
     small = painter.tiling(pixels.shape[0], pixels.shape[1])
     painting = again * tiling.multiply_adds / small.multiply_adds
     memory = _getting_memory(tiling.working_memory - small.working_memory)
-    pixels_ratio = height * width / math.prod(painted.shape[:2])
-    writing = pixels_ratio * _writing(painted, photo, suffix, quality)
-    return photo.reading + measuring + (first - again) + painting + memory + writing
+    return painted, measuring + (first - again) + painting + memory
+
+
+def _seconds(
+    photo: _Photo, coats: Sequence[tuple[PhotoPainter, Tiling]], suffix: str, quality: int
+) -> float:
+    """Seconds from reading to writing."""
+    seconds, painted = photo.reading, photo.piece.pixels
+    for number, (painter, tiling) in enumerate(coats):
+        if number:
+            seconds += _enlarging(painted, tiling)
+        painted, coat = _coat_seconds(photo.piece.pixels, tiling, painter)
+        seconds += coat
+    last = coats[-1][1]
+    pixels_ratio = last.height * last.width / math.prod(painted.shape[:2])
+    return seconds + pixels_ratio * _writing(painted, photo, suffix, quality)
+
+
+def _enlarging(below: Pixels, tiling: Tiling) -> float:
+    """Seconds to make the underpainting of a coat, from those of a piece."""
+    larger = resize(below, (2 * below.shape[0], 2 * below.shape[1]))
+    _, seconds = _timed(lambda: underpainting(below, below, larger))
+    return seconds * tiling.height * tiling.width / math.prod(larger.shape[:2])
 
 
 def _getting_memory(size: int) -> float:
@@ -184,13 +205,17 @@ def estimate(word: str, config: StylizeConfig) -> Estimate:
     Raises NeuralArtError if photo or model cannot be read, or the memory does not suffice to paint.
     """
     stylizer = Stylizer(config)
-    painter = stylizer.painter
     start = since_start()
     photo = _photo(word, config.max_pixels * 1e6)
     stylizer.check(word, photo.size)
-    painted = stylizer.painted_size(photo.size)
     pictures = stylizer.picture_bytes(photo.piece, photo.size)
-    tiling = painter.tiling(*painted, pictures)
+    # The last coat first: it takes the most memory, and has the size that an error should name.
+    coats = [
+        (painter, painter.tiling(*size, pictures))
+        for painter, size in reversed(stylizer.coats(photo.size))
+    ][::-1]
     suffix = f".{config.format}" if config.format else photo.suffix
-    seconds = _seconds(photo, tiling, painter, suffix, config.quality)
-    return Estimate(photo.size, tiling, peak_bytes(tiling, pictures), start, seconds)
+    seconds = _seconds(photo, coats, suffix, config.quality)
+    tilings = [tiling for _, tiling in coats]
+    memory = max(peak_bytes(tiling, pictures) for tiling in tilings)
+    return Estimate(photo.size, tilings, memory, start, seconds)

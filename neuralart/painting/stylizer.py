@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from neuralart.chain.choice import load_style
 from neuralart.chain.model import Model
-from neuralart.chain.specs import with_grain_of
+from neuralart.chain.specs import RGB, with_grain_of
 from neuralart.engine.devices import open_painting_device
 from neuralart.errors import ConfigError, ImageError
 from neuralart.machine.archive import Arrays
 from neuralart.options.paint import StylizeConfig
 from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.painting.regions import Regions, Weights, colours_share
+from neuralart.painting.strokes import OVER_SHARE, coat_sizes, fitting_stroke, underpainting
 from neuralart.painting.tiles import PictureBytes
 from neuralart.pictures.editing import mix, painted_size, resize, resize_picture
 from neuralart.pictures.matching import colour_statistics, match_colours
 from neuralart.pictures.pixels import Picture, Pixels
 
-Measure = Callable[[Pixels], Arrays]
+Measure = Callable[[PhotoPainter, str, Pixels], Arrays]
+"""Gives the statistics on which a painter paints a picture; the words say which of a photo's."""
 
 # For each pixel, if regions have strengths of their own: the strengths and the shares of a stage.
 REGION_BYTES = 2 * 4
@@ -50,22 +54,26 @@ class Stylizer:
         self._regions = Regions(config)
         self._model = model or load_style(config.model, config.style)
         if config.grain is not None:
-            specs = tuple(with_grain_of(self._model.specs, config.grain))
-            self._model = dataclasses.replace(self._model, specs=specs)
+            self._model = _with_grain(self._model, config.grain)
         self._stages = self._model.check_stage(config.stage)
         self._last_stage, self._share = position(config.strength, self._stages)
         self._photo_share = 1 - self._share if self._last_stage == 1 else 0.0
         self._devices = open_painting_device(config.device, config.engine, config.precision)
         self.errors: tuple[type[Exception], ...] = (MemoryError, *self._devices.errors)
-        self.painter = self._make_painter(
-            self._last_stage, self._share if self._last_stage > 1 else 1.0
-        )
+        share = self._share if self._last_stage > 1 else 1.0
+        self.painter = self._make_painter(self._model, self._last_stage, share)
         self._earlier: dict[int, PhotoPainter] = {}
-        self._last_painter = self.painter
+        self._used = [self.painter]  # the last one used is last
 
-    def _make_painter(self, stages: int, share: float = 1.0) -> PhotoPainter:
+    @functools.cached_property
+    def over(self) -> PhotoPainter:
+        """What goes over an underpainting, see `strokes`."""
+        # Without grain: no place of an underpainting is plain, and x_0's share of it would be seen.
+        return self._make_painter(_with_grain(self._model, 0), 1, OVER_SHARE)
+
+    def _make_painter(self, model: Model, stages: int, share: float = 1.0) -> PhotoPainter:
         return PhotoPainter(
-            self._model,
+            model,
             self._devices,
             stages,
             share=share,
@@ -96,7 +104,7 @@ class Stylizer:
         config = self._config
         for words, (height, width) in (
             (f"--size {config.size}", painted_size(size, config.size)),
-            (f"--stroke {config.stroke:g}", self.painted_size(size)),
+            (f"--stroke {config.stroke}", self._sizes(size)[0]),
         ):
             if (height, width) != size and height * width > config.max_pixels * 1e6:
                 raise ImageError(f"{name}: {words} makes {width}x{height}, over --max-pixels")
@@ -106,22 +114,27 @@ class Stylizer:
         """(height, width) of the painting of a photo of that size."""
         return size if self._config.keep_size else painted_size(size, self._config.size)
 
-    def painted_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) at which a photo of that size goes through the chain.
+    def coats(self, size: tuple[int, int]) -> list[tuple[PhotoPainter, tuple[int, int]]]:
+        """What paints a photo of that size one after the other, each at a (height, width)."""
+        first, *others = self._sizes(size)
+        return [(self.painter, first), *((self.over, other) for other in others)]
 
-        Strokes have a size in pixels: at half the size, they are twice as broad in the painting.
-        """
-        height, width = painted_size(size, self._config.size)
-        stroke = self._config.stroke
-        return max(1, round(height / stroke)), max(1, round(width / stroke))
+    def _sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        size = painted_size(size, self._config.size)
+        return coat_sizes(size, self._config.stroke or fitting_stroke(size))
 
     def picture_bytes(self, photo: Picture, size: tuple[int, int]) -> PictureBytes:
         """Bytes of photo and painting, for a photo of (height, width) or a piece of it."""
-        painted, final = self.painted_size(size), self.final_size(size)
-        pictures = PictureBytes.of(photo, size, painted)
-        layers = int(painted != final) + int(self._regions.chooses)
-        more = layers * 3 * photo.pixels.itemsize + self._regions.chooses * REGION_BYTES
-        return replace(pictures, painting=pictures.painting + more * math.prod(final))
+        *below, last = self._sizes(size)
+        final = self.final_size(size)
+        pictures = PictureBytes.of(photo, size, last)
+        layers = int(last != final) + int(self._regions.chooses)
+        # Each coat below has a copy of the photo and a painting; the last one is made on another.
+        pixels = layers * math.prod(final) + 2 * sum(map(math.prod, below))
+        pixels += math.prod(last) if below else 0
+        more = pixels * RGB * photo.pixels.itemsize
+        more += self._regions.chooses * REGION_BYTES * math.prod(final)
+        return replace(pictures, painting=pictures.painting + more)
 
     def paint(
         self,
@@ -140,13 +153,16 @@ class Stylizer:
         config = self._config
         final = self.final_size(photo.size)
         strengths = self._regions.strengths(photo, final, steady)
-        painted = self.painted_size(photo.size)
         pictures = self.picture_bytes(photo, photo.size)
-        small = _resized(photo, painted).pixels
+        sizes = self._sizes(photo.size)
+        if len(sizes) > 1:
+            self.over.tiling(*sizes[-1], pictures)  # raises before the first coat is painted
+        copies = _copies(photo, sizes)
         photo = _resized(photo, final)
         if config.strength == 0 or (strengths is not None and not strengths.any()):
             return photo
-        paint = partial(self._painting, photo, small, measure(small) if measure else None, pictures)
+        statistics = measure(self.painter, "photo", copies[0]) if measure else None
+        paint = partial(self._painting, photo, copies, pictures, statistics, measure)
         if strengths is None:
             painting = paint(self.painter)
             if self._photo_share or config.preserve_colors:
@@ -163,22 +179,46 @@ class Stylizer:
     def _painting(
         self,
         photo: Picture,
-        small: Pixels,
-        statistics: Arrays | None,
+        copies: Sequence[Pixels],
         pictures: PictureBytes,
+        statistics: Arrays | None,
+        measure: Measure | None,
         painter: PhotoPainter,
     ) -> Pixels:
-        """Paint ``small``, and bring the painting to the size and the colours of ``photo``."""
-        if self._last_painter is not painter:
-            self._last_painter.release()  # two painters must not hold memory at once
-            self._last_painter = painter
-        painting = painter.paint(small, statistics, pictures)
+        """Paint the copies, coat by coat, and bring the painting to the photo's size and colours.
+
+        statistics  of the first copy, for all stages
+        """
+        painting = self._coat(painter, copies[0], pictures, statistics)
+        for coat, (below, copy) in enumerate(itertools.pairwise(copies)):
+            under = underpainting(painting, below, copy)
+            del painting
+            of_coat = f"coat {coat} on stage {painter.stages}"
+            statistics = measure(self.over, of_coat, under) if measure else None
+            painting = self._coat(self.over, under, pictures, statistics)
         if painting.shape != photo.pixels.shape:
             painting = resize(painting, photo.size)
         if self._colours < 1:
             matched = match_colours(painting, photo.alpha, colour_statistics(photo))
             painting = mix(matched, painting, self._colours)
         return painting
+
+    def _coat(
+        self,
+        painter: PhotoPainter,
+        picture: Pixels,
+        pictures: PictureBytes,
+        statistics: Arrays | None,
+    ) -> Pixels:
+        """Paint with one painter. Others give back what they keep where the memory is short."""
+        others = [used for used in self._used if used is not painter]
+        if self._used[-1] is not painter:
+            kept = sum(other.kept_bytes for other in others)
+            if not painter.has_room(picture.shape[0], picture.shape[1], kept):
+                for other in others:
+                    other.release()
+            self._used = [*others, painter]
+        return painter.paint(picture, statistics, pictures)
 
     def _shares(self, strengths: Weights) -> Iterator[tuple[PhotoPainter, Weights]]:
         """Yield the painter of each stage that is visible somewhere, and its share at each pixel.
@@ -199,9 +239,22 @@ class Stylizer:
                 painter = self.painter
             else:
                 if stage not in self._earlier:
-                    self._earlier[stage] = self._make_painter(stage)
+                    self._earlier[stage] = self._make_painter(self._model, stage)
                 painter = self._earlier[stage]
             yield painter, ((reached - low) / (high - low)).clip(0, 1)
+
+
+def _with_grain(model: Model, grain: float) -> Model:
+    return dataclasses.replace(model, specs=tuple(with_grain_of(model.specs, grain)))
+
+
+def _copies(photo: Picture, sizes: Sequence[tuple[int, int]]) -> list[Pixels]:
+    """The photo's pixels at sizes that grow, each made of the next larger one."""
+    copies = []
+    for size in reversed(sizes):
+        photo = _resized(photo, size)
+        copies.append(photo.pixels)
+    return copies[::-1]
 
 
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -228,7 +228,7 @@ class _Painting:
         self._note = note
         self._name = str(video.path or "the camera")
         self._writer: VideoWriter | AnimationWriter | None = None
-        self._statistics = SmoothedStatistics(stylizer.painter, float(video.rate))
+        self._statistics: dict[str, SmoothedStatistics] = {}
         self._faces = SteadyFaces(float(video.rate))
         self._with_faces = 0  # frames
         self._last: Fraction | None = None
@@ -278,11 +278,19 @@ class _Painting:
             if self._target.suffix.lower() in SUFFIXES:
                 size = self._stylizer.final_size(picture.size)
                 check_room(self._target, size, self._video.frame_count)
-        measure = partial(self._statistics, seconds=gap)
+        measure = partial(self._measure, gap)
         steady = partial(self._faces, seconds=gap)
         painting = self._stylizer.paint(picture, measure, steady)
         self._with_faces += bool(self._stylizer.faces)
         return painting
+
+    def _measure(
+        self, gap: float | None, painter: PhotoPainter, coat: str, pixels: Pixels
+    ) -> Arrays:
+        """The statistics of one of a frame's coats, each of which has an average of its own."""
+        if coat not in self._statistics:
+            self._statistics[coat] = SmoothedStatistics(painter, float(self._video.rate))
+        return self._statistics[coat](pixels, gap)
 
     def _write(self, painted: Picture, frame: TimedFrame) -> None:
         if self._writer is None:

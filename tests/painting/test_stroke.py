@@ -9,6 +9,14 @@ import pytest
 from helpers import fails, files_below, picture, run_cli, stylize
 from video_files import SIZE, look, make_video
 
+from neuralart.painting import strokes
+from neuralart.painting.strokes import (
+    DETAIL_SHARE,
+    OVER_SHARE,
+    coat_sizes,
+    fitting_stroke,
+    underpainting,
+)
 from neuralart.pictures.editing import resize
 from neuralart.pictures.pixels import Picture
 from neuralart.pictures.reading import PictureFile, read_image
@@ -21,16 +29,97 @@ def photo(tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
-@pytest.mark.parametrize(("stroke", "size"), [(0.5, (98, 130)), (2, (24, 32)), (1.3, (38, 50))])
-def test_the_photo_is_painted_at_another_size_and_brought_back(
-    run_dir: Path, photo: Path, tmp_path: Path, stroke: float, size: tuple[int, int]
+def test_finer_strokes_are_painted_larger_and_brought_back(
+    run_dir: Path, photo: Path, tmp_path: Path
 ) -> None:
-    stylize(run_dir, photo, tmp_path / "out.png", "--stroke", stroke)
-    write_image(tmp_path / "resized.png", resize(read_image(photo), size))
+    stylize(run_dir, photo, tmp_path / "out.png", "--stroke", 0.5)
+    write_image(tmp_path / "resized.png", resize(read_image(photo), (98, 130)))
     stylize(run_dir, tmp_path / "resized.png", tmp_path / "painted.png")
     expected = resize(read_image(tmp_path / "painted.png"), (49, 65))
     np.testing.assert_array_equal(read_image(tmp_path / "out.png"), expected)
-    assert run_cli("plan", photo, "--stroke", stroke, "--model", run_dir).exit_code == 0
+    assert run_cli("plan", photo, "--stroke", 0.5, "--model", run_dir).exit_code == 0
+
+
+@pytest.mark.parametrize(("stroke", "size"), [(2, (24, 32)), (1.3, (38, 50))])
+def test_the_first_stage_goes_over_broad_strokes(
+    run_dir: Path, photo: Path, tmp_path: Path, stroke: float, size: tuple[int, int]
+) -> None:
+    stylize(run_dir, photo, tmp_path / "out.png", "--stroke", stroke)
+    copy = resize(read_image(photo), size)
+    write_image(tmp_path / "copy.png", copy)
+    stylize(run_dir, tmp_path / "copy.png", tmp_path / "broad.png")
+    under = underpainting(read_image(tmp_path / "broad.png"), copy, read_image(photo))
+    write_image(tmp_path / "under.png", under)
+    over = ("--stage", 1, "--strength", OVER_SHARE, "--grain", 0)
+    stylize(run_dir, tmp_path / "under.png", tmp_path / "over.png", *over)
+    # Here stage and underpainting are mixed after rounding.
+    difference = read_image(tmp_path / "out.png").astype(int) - read_image(tmp_path / "over.png")
+    assert abs(difference).max() <= 1
+    plan = run_cli("plan", photo, "--stroke", stroke, "--model", run_dir)
+    assert f"painted at {size[1]}x{size[0]}, then 65x49" in plan.stdout
+
+
+def test_an_underpainting_has_some_of_the_detail() -> None:
+    """Constant pictures come out by hand; a photo that is its enlarged copy adds nothing."""
+
+    def constant(level: int, *size: int) -> np.ndarray:
+        return np.full((*size, 3), level, np.uint8)
+
+    under = underpainting(constant(100, 2, 3), constant(60, 2, 3), constant(80, 4, 6))
+    np.testing.assert_array_equal(under, constant(round(100 + DETAIL_SHARE * 20), 4, 6))
+    assert (underpainting(constant(250, 2, 3), constant(0, 2, 3), constant(90, 4, 6)) == 255).all()
+    painting, copy = picture(1, 20, 30), picture(2, 20, 30)
+    under = underpainting(painting, copy, resize(copy, (37, 51)))
+    np.testing.assert_array_equal(under, resize(painting, (37, 51)))
+    deep = [each.astype(np.uint16) * 257 for each in (painting, copy, picture(3, 37, 51))]
+    under = underpainting(*deep)
+    assert under.dtype == np.uint16 and under.shape == (37, 51, 3)
+
+
+def test_strokes_fit_the_size_of_a_picture() -> None:
+    assert fitting_stroke((256, 9000)) == fitting_stroke((583, 583)) == 1
+    assert fitting_stroke((1280, 2000)) == fitting_stroke((2000, 1280)) == 2
+    assert fitting_stroke((5120, 5120)) == 4
+
+
+@pytest.mark.parametrize(
+    ("stroke", "expected"),
+    [
+        (0.5, [(200, 400)]),
+        (1, [(100, 200)]),
+        (2, [(50, 100), (100, 200)]),
+        (4, [(25, 50), (50, 100), (100, 200)]),
+    ],
+)
+def test_coats_lead_to_the_size_of_the_picture(
+    stroke: float, expected: list[tuple[int, int]]
+) -> None:
+    assert coat_sizes((100, 200), stroke) == expected
+    assert coat_sizes((1, 1), stroke)[-1] == ((2, 2) if stroke < 1 else (1, 1))
+
+
+@pytest.fixture
+def large_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fits a photo of 49x65 is a stroke of 3.5, in three coats."""
+    monkeypatch.setattr(strokes, "LEARNED_PX", 4)
+
+
+@pytest.mark.usefixtures("large_photos")
+def test_a_large_photo_has_the_strokes_that_fit_it(
+    run_dir: Path, photo: Path, tmp_path: Path
+) -> None:
+    stylize(run_dir, photo, tmp_path / "fits.png")
+    stylize(run_dir, photo, tmp_path / "one.png", "--stroke", 1)
+    fits, one = (read_image(tmp_path / f"{name}.png") for name in ("fits", "one"))
+    assert fits.shape == one.shape and abs(fits.astype(int) - one).mean() > 1
+    plan = run_cli("plan", photo, "--model", run_dir)
+    assert "painted at 19x14, then 35x26, then 65x49" in plan.stdout
+    for options in (("--tile", 40), ("--max-memory", "330MB"), ("--threads", 1)):
+        stylize(run_dir, photo, tmp_path / "again.png", *options, "--overwrite")
+        difference = read_image(tmp_path / "again.png").astype(int) - fits
+        assert abs(difference).max() <= 1, options
+    for options in (("--strength", 0.3), ("--colors", "photo"), ("--size", 40), ("--stage", 1)):
+        stylize(run_dir, photo, tmp_path / "more.png", *options, "--overwrite")
 
 
 def test_stroke_1_changes_nothing(run_dir: Path, photo: Path, tmp_path: Path) -> None:
