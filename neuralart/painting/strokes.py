@@ -21,6 +21,9 @@ from neuralart.pictures.pixels import Pixels, rounded, strips
 # Edge of the squares that a chain learns on: in a picture of this shorter edge, its strokes fit.
 LEARNED_PX = 320
 
+# A picture of a larger shorter edge is seen reduced: strokes keep their share of it.
+SEEN_PX = 1280
+
 # Below, broader strokes would hardly be seen, and are not worth a second coat.
 LEAST_BROAD = 1.35
 
@@ -38,9 +41,12 @@ DETAIL_SHARE = 0.75
 def fitting_stroke(size: tuple[int, int]) -> float:
     """How much broader than learned the strokes in a picture of (height, width) are, at least 1.
 
-    Twice as broad in one of four times the edge: a larger picture is seen larger, and shows more.
+    They are twice as broad in one of four times the edge, since it also shows more; beyond
+    `SEEN_PX` as many times as the edge is longer.
     """
-    stroke = math.sqrt(min(size) / LEARNED_PX)
+    edge = min(size)
+    seen = min(edge, SEEN_PX)
+    stroke = math.sqrt(seen / LEARNED_PX) * edge / seen
     return stroke if stroke >= LEAST_BROAD else 1.0
 
 
