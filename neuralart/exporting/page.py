@@ -21,12 +21,13 @@ from neuralart.exporting.graph import smallest_px
 from neuralart.exporting.subject import Subject, file_names
 from neuralart.machine.files import DATA
 from neuralart.options.export import ExportConfig
+from neuralart.painting import strokes
 from neuralart.pictures.editing import centre_crop
 from neuralart.pictures.grain import UNITS, fields
 from neuralart.pictures.reading import decode_image
 from neuralart.pictures.writing import encode_image
 
-FORMAT = 4
+FORMAT = 5
 
 BUILT = DATA / "web"
 """The page as scripts/build_web makes it, with ONNX Runtime in its folder ``ort``."""
@@ -68,7 +69,19 @@ def finish(subjects: Sequence[Subject], folder: Path) -> None:
             }
         )
     noise = [base64.b64encode(field.tobytes()).decode() for field in fields()]
-    manifest = {"format": FORMAT, "grain": {"units": UNITS, "fields": noise}, "models": models}
+    manifest = {
+        "format": FORMAT,
+        "grain": {"units": UNITS, "fields": noise},
+        "strokes": {
+            "learned_px": strokes.LEARNED_PX,
+            "seen_px": strokes.SEEN_PX,
+            "least_broad": strokes.LEAST_BROAD,
+            "most_enlarged": strokes.MOST_ENLARGED,
+            "over_share": strokes.OVER_SHARE,
+            "detail_share": strokes.DETAIL_SHARE,
+        },
+        "models": models,
+    }
     (folder / MODELS / "models.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 

@@ -81,7 +81,7 @@ def paintings(page_folder: Path) -> None:
 
     def paint(source: str, target: str, *more: object) -> None:
         model = page_folder / f"{target.split('.')[1]}.neuralart"
-        arguments = ("--model", model, "--stroke", 1, *more)  # as a page paints
+        arguments = ("--model", model, *more)
         result = run_cli("stylize", page_folder / source, page_folder / target, *arguments)
         assert result.exit_code == 0, result.output
 

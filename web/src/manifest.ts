@@ -1,5 +1,6 @@
 /** Reads `models/models.json`, the list that `neuralart export --format web` wrote. */
 
+import type { Strokes } from "./coats";
 import { type Grain, parseFields } from "./grain";
 
 /** An ONNX model with one style or several. */
@@ -23,6 +24,8 @@ export interface Model {
   measured_pixels: number;
   /** What its photos get before they are painted. */
   grain: Grain;
+  /** How broad strokes in a large photo are. */
+  strokes: Strokes;
   /** The number of its styles. With several, the model takes their weights as an input. */
   styles: number;
 }
@@ -40,7 +43,10 @@ export interface Style {
 
 /** What models.json says of a style, and of a model. */
 type StyleRow = Omit<Style, "model" | "index">;
-type ModelRow = Omit<Model, "styles" | "grain"> & { styles: StyleRow[]; grain: number };
+type ModelRow = Omit<Model, "styles" | "grain" | "strokes"> & {
+  styles: StyleRow[];
+  grain: number;
+};
 
 interface GrainRow {
   units: number;
@@ -48,7 +54,7 @@ interface GrainRow {
 }
 
 /** The format of models.json that this page reads. */
-const FORMAT = 4;
+const FORMAT = 5;
 
 const MODELS = "models/";
 
@@ -88,6 +94,23 @@ function grainOf(row: GrainRow | undefined): Omit<Grain, "strength"> {
   throw new Error("models.json lacks its grain; export the page again.");
 }
 
+const STROKES = [
+  "learned_px",
+  "seen_px",
+  "least_broad",
+  "most_enlarged",
+  "over_share",
+  "detail_share",
+] as const;
+
+/** The strokes that all models share. Throws Error with a sentence for people. */
+function strokesOf(strokes: Strokes | undefined): Strokes {
+  if (strokes && STROKES.every((key) => strokes[key] > 0) && strokes.most_enlarged > 1) {
+    return strokes;
+  }
+  throw new Error("models.json lacks its strokes; export the page again.");
+}
+
 /** The address of a file in the folder of models. Throws Error if it is somewhere else. */
 function addressOf(file: string, folder: URL): URL {
   const address = new URL(file, folder);
@@ -103,15 +126,17 @@ function addressOf(file: string, folder: URL): URL {
  * Returns the styles of all models. Throws Error with a sentence for people.
  */
 export function parseManifest(data: unknown, page: string): Style[] {
-  const { format, grain, models } = (data ?? {}) as {
+  const { format, grain, strokes, models } = (data ?? {}) as {
     format?: number;
     grain?: GrainRow;
+    strokes?: Strokes;
     models?: ModelRow[];
   };
   if (format !== FORMAT || !Array.isArray(models)) {
     throw new Error("models.json is not of this page’s format; export the page again.");
   }
   const noise = grainOf(grain);
+  const breadths = strokesOf(strokes);
   const folder = new URL(MODELS, page);
   const styles = models.flatMap((row) => {
     const missing = missingIn(row);
@@ -121,7 +146,8 @@ export function parseManifest(data: unknown, page: string): Style[] {
     // With the checksum, a new model has a new address, and caches never serve an old one.
     const file = addressOf(`${row.file}?v=${row.sha256.slice(0, 12)}`, folder).href;
     const own = { ...noise, strength: row.grain };
-    const model: Model = { ...row, file, grain: own, styles: row.styles.length };
+    const styles = row.styles.length;
+    const model: Model = { ...row, file, grain: own, strokes: breadths, styles };
     return row.styles.map((style, index) => ({ ...style, model, index }));
   });
   if (styles.length === 0) throw new Error("models.json lists no style; export the page again.");

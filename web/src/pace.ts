@@ -11,8 +11,15 @@ export interface Progress {
   remaining?: number;
 }
 
+/** A part of a painting: a small copy, or a tile of a larger picture. */
+export interface Part {
+  /** The pixels that it computes. */
+  area: number;
+  isTile: boolean;
+}
+
 /**
- * Measures the parts of a painting: small copies first, then tiles.
+ * Measures the parts of a painting, in their order.
  *
  * A large tile takes longer per pixel than a small copy, which fits the processor's caches. So the
  * remaining time is known once a tile is done, and comes from tiles alone. A copy that is larger
@@ -20,26 +27,18 @@ export interface Progress {
  */
 export class Pace {
   private readonly total: number;
-  private parts = 0;
+  private at = 0;
   private done = 0;
   private perPixel = 0;
   private tileSeconds = 0;
   private tilePixels = 0;
 
-  /** The pixels that each copy and each tile computes, in their order. */
-  constructor(
-    private readonly copies: number[],
-    private readonly tiles: number[],
-  ) {
-    this.total = [...copies, ...tiles].reduce((sum, area) => sum + area, 0);
-  }
-
-  private area(): number {
-    return [...this.copies, ...this.tiles][this.parts];
+  constructor(private readonly parts: Part[]) {
+    this.total = parts.reduce((sum, { area }) => sum + area, 0);
   }
 
   next(): Progress {
-    const area = this.area();
+    const { area } = this.parts[this.at];
     const perPixel = this.tilePixels > 0 ? this.tileSeconds / this.tilePixels : 0;
     return {
       done: this.done / this.total,
@@ -51,13 +50,13 @@ export class Pace {
 
   /** The next part is done, after this many seconds. */
   took(seconds: number): void {
-    const area = this.area();
+    const { area, isTile } = this.parts[this.at];
     this.perPixel = seconds / area;
-    if (this.parts >= this.copies.length) {
+    if (isTile) {
       this.tileSeconds += seconds;
       this.tilePixels += area;
     }
-    this.parts += 1;
+    this.at += 1;
     this.done += area;
   }
 }

@@ -1,7 +1,8 @@
-/** The worker that paints: it measures the statistics of a picture, then paints it in tiles. */
+/** The worker that paints: coat by coat, it measures the statistics of a picture, then paints tiles. */
 
 import type * as Ort from "onnxruntime-web";
 import { checksum } from "./checksum";
+import { coatSizes, mixed, Underpainting } from "./coats";
 import { addGrain } from "./grain";
 import type { Model } from "./manifest";
 import { Pace } from "./pace";
@@ -11,6 +12,7 @@ import {
   grown,
   meanDifference,
   measuredSize,
+  paste,
   shrink,
   sizeWithin,
   toPlanes,
@@ -27,7 +29,7 @@ import type {
   Provider,
 } from "./protocol";
 import { loadRuntime, openSession, threads } from "./runtime";
-import { type Box, bestTiling } from "./tiles";
+import { type Box, bestTiling, type Tile } from "./tiles";
 
 /** The pixels of the first picture that is shown: 256 x 192. */
 const PREVIEW_PIXELS = 49_152;
@@ -176,13 +178,16 @@ async function raced(
   }
 }
 
-/** Paints a picture, whose first pixel is at a place of its photo, on its own statistics or these. */
-type Run = (
-  picture: Picture,
-  statistics?: Float32Array,
-  left?: number,
-  top?: number,
-) => Promise<Painted>;
+/** How to paint a picture: on its own statistics or these, as the part of a photo at a place. */
+interface How {
+  statistics?: Float32Array;
+  left?: number;
+  top?: number;
+  /** Whether it gets the model's grain. */
+  grain?: boolean;
+}
+
+type Run = (picture: Picture, how?: How) => Promise<Painted>;
 
 interface Painted {
   stages: Uint8Array<ArrayBuffer>[];
@@ -195,10 +200,10 @@ function runner(
   { model, mixture }: PageRequest,
 ): Run {
   const weights = Float32Array.from(mixture);
-  return async (photo, statistics, left = 0, top = 0) => {
+  return async (photo, { statistics, left = 0, top = 0, grain = true } = {}) => {
     const { width, height } = photo;
     const planes = toPlanes(photo.rgb);
-    addGrain(planes, width, height, model.grain, left, top);
+    if (grain) addGrain(planes, width, height, model.grain, left, top);
     const given = statistics ?? new Float32Array(2 * model.statistics);
     const outputs = await session.run({
       image: new ort.Tensor("float32", planes, [1, 3, height, width]),
@@ -238,24 +243,58 @@ async function prepare(request: PrepareRequest): Promise<void> {
   reportEngine();
 }
 
+/** A picture to paint, of which parts may be made as they are needed. */
+interface Source {
+  width: number;
+  height: number;
+  part(box: Box): Uint8Array<ArrayBuffer>;
+  whole(): Picture;
+}
+
+function sourceOf(picture: Picture): Source {
+  const { width, height } = picture;
+  return { width, height, part: (box) => cut(picture, box), whole: () => picture };
+}
+
+/** How a picture of this size is painted: the copy that it is measured on, and its tiles. */
+interface Plan {
+  measured: [number, number];
+  isWhole: boolean;
+  tiles: Tile[];
+}
+
+function planOf(width: number, height: number, { model, budget }: PaintRequest): Plan {
+  const measured = measuredSize(width, height, model, budget.measured);
+  const isWhole = measured[0] === width && measured[1] === height;
+  const { reach, multiple } = model;
+  const tiles = isWhole
+    ? []
+    : bestTiling(width, height, reach, multiple, tilePixels(budget, model));
+  return { measured, isWhole, tiles };
+}
+
+/** Takes a finished part after each stage. */
+type Keep = (box: Box, stages: Uint8Array<ArrayBuffer>[]) => void;
+
 async function paint(request: PaintRequest): Promise<void> {
-  const { model, photo, budget } = request;
+  const { model, photo } = request;
+  const { over_share, detail_share } = model.strokes;
   const [ort, session] = await sessionFor(request);
   const run = runner(ort, session, request);
   reportEngine();
 
-  const [width, height] = measuredSize(photo.width, photo.height, model, budget.measured);
-  const isWhole = width === photo.width && height === photo.height;
-  const largest = tilePixels(budget, model);
-  const tiles = isWhole
-    ? []
-    : bestTiling(photo.width, photo.height, model.reach, model.multiple, largest);
-
+  const sizes = coatSizes(photo.width, photo.height, model.strokes);
+  const plans = sizes.map(([width, height]) => planOf(width, height, request));
   const previewed = sizeWithin(photo.width, photo.height, PREVIEW_PIXELS);
-  const previewArea = previewed[0] * previewed[1];
-  const hasPreview = 2 * previewArea < width * height;
-  const areas = tiles.map(({ computed }) => computed.width * computed.height);
-  const pace = new Pace([...(hasPreview ? [previewArea] : []), width * height], areas);
+  const area = ([width, height]: [number, number]) => width * height;
+  const hasPreview = 2 * area(previewed) < area(plans[0].measured);
+  const pace = new Pace([
+    ...(hasPreview ? [{ area: area(previewed), isTile: false }] : []),
+    ...plans.flatMap(({ measured, tiles }) => [
+      { area: area(measured), isTile: false },
+      ...tiles.map(({ computed: { width, height } }) => ({ area: width * height, isTile: true })),
+    ]),
+  ]);
   const timed: Run = async (...picture) => {
     post({ type: "progress", ...pace.next() });
     const begun = performance.now();
@@ -265,32 +304,63 @@ async function paint(request: PaintRequest): Promise<void> {
   };
 
   /** Paints a copy of this size as a picture of its own, at least as large as the model takes. */
-  const paintCopy = async (width: number, height: number) => {
-    const copy = grown(shrink(photo, width, height), model.minimum);
-    const { stages, statistics } = await timed(copy);
+  const paintCopy = async (picture: Picture, [width, height]: [number, number], grain = true) => {
+    const copy = grown(shrink(picture, width, height), model.minimum);
+    const { stages, statistics } = await timed(copy, { grain });
     const box: Box = { left: 0, top: 0, width, height };
     return { stages: stages.map((rgb) => cut({ ...copy, rgb }, box)), statistics };
   };
 
+  /** Paints a picture; `isFirst` tells the first coat, whose copy is shown meanwhile. */
+  const paintCoat = async (source: Source, plan: Plan, isFirst: boolean, keep: Keep) => {
+    const grain = isFirst;
+    const [width, height] = plan.measured;
+    const { stages, statistics } = await paintCopy(source.whole(), plan.measured, grain);
+    if (plan.isWhole) keep({ left: 0, top: 0, width, height }, stages);
+    else if (isFirst) post({ type: "preview", width, height, stages });
+    for (const { computed, kept } of plan.tiles) {
+      const { left, top, width, height } = computed;
+      const tile = { width, height, rgb: source.part(computed) };
+      const painted = await timed(tile, { grain, statistics, left, top });
+      const box = { ...kept, left: kept.left - left, top: kept.top - top };
+      keep(
+        kept,
+        painted.stages.map((rgb) => cut({ width, height, rgb }, box)),
+      );
+    }
+  };
+
   if (hasPreview) {
     const [width, height] = previewed;
-    const { stages } = await paintCopy(width, height);
+    const { stages } = await paintCopy(photo, previewed);
     post({ type: "preview", width, height, stages });
   }
-  const measured = await paintCopy(width, height);
-  const { stages } = measured;
-  if (isWhole) post({ type: "tile", box: { left: 0, top: 0, width, height }, stages });
-  else post({ type: "preview", width, height, stages });
-  for (const { computed, kept } of tiles) {
-    const { width, height } = computed;
-    const tile = { width, height, rgb: cut(photo, computed) };
-    const { stages } = await timed(tile, measured.statistics, computed.left, computed.top);
-    const box = { ...kept, left: kept.left - computed.left, top: kept.top - computed.top };
-    post({
-      type: "tile",
-      box: kept,
-      stages: stages.map((rgb) => cut({ width, height, rgb }, box)),
+  const copies = [photo];
+  for (const [width, height] of sizes.slice(0, -1).reverse()) {
+    copies.unshift(shrink(copies[0], width, height));
+  }
+  let coat: Picture[] = [];
+  for (const [i, copy] of copies.entries()) {
+    const { width, height } = copy;
+    const unders = coat.map((painting) => {
+      return new Underpainting(painting, copies[i - 1], copy, detail_share);
     });
+    const made: Picture[] = [];
+    const isLast = i === copies.length - 1;
+    await paintCoat(unders.at(-1) ?? sourceOf(copy), plans[i], i === 0, (box, painted) => {
+      // The first stage goes over the last one's painting. Those of the others stay.
+      const stages = unders.map((under) => under.part(box));
+      const last = stages.pop();
+      const parts = last ? [...stages, mixed(last, painted[0], over_share)] : painted;
+      if (isLast) return post({ type: "tile", box, stages: parts });
+      parts.forEach((rgb, k) => {
+        made[k] ??= { width, height, rgb: new Uint8Array(width * height * 3) };
+        paste(made[k], box, rgb);
+      });
+    });
+    if (!isLast)
+      post({ type: "preview", width, height, stages: made.map(({ rgb }) => rgb.slice()) });
+    coat = made;
   }
   post({ type: "done" });
 }

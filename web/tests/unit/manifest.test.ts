@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { parseManifest } from "../../src/manifest";
+import { STROKES } from "./strokes";
 
 const WAVE = {
   name: "wave",
@@ -25,7 +26,10 @@ const GRAIN = { units: 32, fields: ["AAECAw=="] };
 const PAGE = "https://example.org/paint/";
 
 test("addresses are those of the page's folder, a model's with its checksum", () => {
-  const [style] = parseManifest({ format: 4, grain: GRAIN, models: [MODEL] }, PAGE);
+  const [style] = parseManifest(
+    { format: 5, grain: GRAIN, strokes: STROKES, models: [MODEL] },
+    PAGE,
+  );
   expect(style.model.file).toBe(`${PAGE}models/masters.onnx?v=0123456789ab`);
   expect(style.thumbnail).toBe(WAVE.thumbnail);
   expect(style.model.grain).toEqual({ strength: 6, units: 32, fields: [Int8Array.of(0, 1, 2, 3)] });
@@ -33,7 +37,10 @@ test("addresses are those of the page's folder, a model's with its checksum", ()
 
 test("styles of one model share it, and have places in its mixture", () => {
   const models = [{ ...MODEL, styles: [WAVE, SCREAM] }, MODEL];
-  const [wave, scream, other] = parseManifest({ format: 4, grain: GRAIN, models }, PAGE);
+  const [wave, scream, other] = parseManifest(
+    { format: 5, grain: GRAIN, strokes: STROKES, models },
+    PAGE,
+  );
   expect(scream.model).toBe(wave.model);
   expect(other.model).not.toBe(wave.model);
   expect([wave, scream, other].map(({ index, model }) => [index, model.styles])).toEqual([
@@ -47,32 +54,66 @@ test("styles of one model share it, and have places in its mixture", () => {
 test.each([
   [null, /not of this page’s format/],
   [{ format: 1, styles: [WAVE] }, /not of this page’s format/],
-  [{ format: 3, models: [MODEL] }, /not of this page’s format/],
-  [{ format: 4, models: [MODEL] }, /lacks its grain/],
-  [{ format: 4, grain: { units: 32, fields: ["AAEC"] }, models: [MODEL] }, /lacks its grain/],
-  [{ format: 4, grain: GRAIN, models: [] }, /no style/],
-  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, reach: "far" }] }, /masters.*reach/],
-  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, file: undefined }] }, /its file/],
-  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, sha256: "0123" }] }, /masters.*its checksum/],
+  [{ format: 4, models: [MODEL] }, /not of this page’s format/],
+  [{ format: 5, models: [MODEL] }, /lacks its grain/],
+  [{ format: 5, grain: { units: 32, fields: ["AAEC"] }, models: [MODEL] }, /lacks its grain/],
+  [{ format: 5, grain: GRAIN, models: [MODEL] }, /lacks its strokes/],
   [
-    { format: 4, grain: GRAIN, models: [{ ...MODEL, file: "https://evil.example/a.onnx" }] },
-    /not in the folder/,
+    { format: 5, grain: GRAIN, strokes: { ...STROKES, most_enlarged: 1 }, models: [MODEL] },
+    /lacks its strokes/,
+  ],
+  [{ format: 5, grain: GRAIN, strokes: STROKES, models: [] }, /no style/],
+  [
+    { format: 5, grain: GRAIN, strokes: STROKES, models: [{ ...MODEL, reach: "far" }] },
+    /masters.*reach/,
   ],
   [
-    { format: 4, grain: GRAIN, models: [{ ...MODEL, file: "//evil.example/a.onnx" }] },
-    /not in the folder/,
+    { format: 5, grain: GRAIN, strokes: STROKES, models: [{ ...MODEL, file: undefined }] },
+    /its file/,
   ],
-  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, file: "../a.onnx" }] }, /not in the folder/],
+  [
+    { format: 5, grain: GRAIN, strokes: STROKES, models: [{ ...MODEL, sha256: "0123" }] },
+    /masters.*its checksum/,
+  ],
   [
     {
-      format: 4,
+      format: 5,
       grain: GRAIN,
+      strokes: STROKES,
+      models: [{ ...MODEL, file: "https://evil.example/a.onnx" }],
+    },
+    /not in the folder/,
+  ],
+  [
+    {
+      format: 5,
+      grain: GRAIN,
+      strokes: STROKES,
+      models: [{ ...MODEL, file: "//evil.example/a.onnx" }],
+    },
+    /not in the folder/,
+  ],
+  [
+    { format: 5, grain: GRAIN, strokes: STROKES, models: [{ ...MODEL, file: "../a.onnx" }] },
+    /not in the folder/,
+  ],
+  [
+    {
+      format: 5,
+      grain: GRAIN,
+      strokes: STROKES,
       models: [{ ...MODEL, styles: [{ ...WAVE, thumbnail: "https://evil.example/a.png" }] }],
     },
     /masters.*its styles/,
   ],
-  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, styles: undefined }] }, /masters.*its styles/],
-  [{ format: 4, grain: GRAIN, models: [{ ...MODEL, styles: [{}] }] }, /masters.*its styles/],
+  [
+    { format: 5, grain: GRAIN, strokes: STROKES, models: [{ ...MODEL, styles: undefined }] },
+    /masters.*its styles/,
+  ],
+  [
+    { format: 5, grain: GRAIN, strokes: STROKES, models: [{ ...MODEL, styles: [{}] }] },
+    /masters.*its styles/,
+  ],
 ])("what is wrong is said in words: %j", (data, words) => {
   expect(() => parseManifest(data, PAGE)).toThrow(words);
 });

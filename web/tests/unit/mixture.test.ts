@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Model, Style } from "../../src/manifest";
 import { choiceOf } from "../../src/mixture";
+import { STROKES } from "./strokes";
 
 const MODEL: Model = {
   file: "masters.onnx",
@@ -13,6 +14,7 @@ const MODEL: Model = {
   whole_pixels: 320_000,
   measured_pixels: 200_000,
   grain: { strength: 0, units: 32, fields: [] },
+  strokes: STROKES,
   styles: 3,
 };
 

@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import { inWords, Pace } from "../../src/pace";
 
 test("the remaining time is known after the first tile, and comes from tiles alone", () => {
-  const pace = new Pace([100, 200], [1000, 1000, 500]);
+  const copies = [100, 200].map((area) => ({ area, isTile: false }));
+  const tiles = [1000, 1000, 500].map((area) => ({ area, isTile: true }));
+  const pace = new Pace([...copies, ...tiles]);
   expect(pace.next()).toEqual({ done: 0, next: 100 / 2800, seconds: 0, remaining: undefined });
   pace.took(1);
   expect(pace.next()).toMatchObject({ seconds: 2, remaining: undefined });
