@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -128,10 +128,9 @@ class Stylizer:
         *below, last = self._sizes(size)
         final = self.final_size(size)
         pictures = PictureBytes.of(photo, size, last)
-        layers = int(last != final) + int(self._regions.chooses)
-        # Each coat below has a copy of the photo and a painting; the last one is made on another.
-        pixels = layers * math.prod(final) + 2 * sum(map(math.prod, below))
-        pixels += math.prod(last) if below else 0
+        pixels = (int(last != final) + int(self._regions.chooses)) * math.prod(final)
+        if below:  # The last coat is painted on the one below, enlarged.
+            pixels += math.prod(last) + 2 * math.prod(below[-1])
         more = pixels * RGB * photo.pixels.itemsize
         more += self._regions.chooses * REGION_BYTES * math.prod(final)
         return replace(pictures, painting=pictures.painting + more)
@@ -157,12 +156,12 @@ class Stylizer:
         sizes = self._sizes(photo.size)
         if len(sizes) > 1:
             self.over.tiling(*sizes[-1], pictures)  # raises before the first coat is painted
-        copies = _copies(photo, sizes)
+        source, first = photo, _resized(photo, sizes[0]).pixels
         photo = _resized(photo, final)
         if config.strength == 0 or (strengths is not None and not strengths.any()):
             return photo
-        statistics = measure(self.painter, "photo", copies[0]) if measure else None
-        paint = partial(self._painting, photo, copies, pictures, statistics, measure)
+        statistics = measure(self.painter, "photo", first) if measure else None
+        paint = partial(self._painting, photo, source, first, pictures, statistics, measure)
         if strengths is None:
             painting = paint(self.painter)
             if self._photo_share or config.preserve_colors:
@@ -179,23 +178,29 @@ class Stylizer:
     def _painting(
         self,
         photo: Picture,
-        copies: Sequence[Pixels],
+        source: Picture,
+        first: Pixels,
         pictures: PictureBytes,
         statistics: Arrays | None,
         measure: Measure | None,
         painter: PhotoPainter,
     ) -> Pixels:
-        """Paint the copies, coat by coat, and bring the painting to the photo's size and colours.
+        """Paint ``source`` coat by coat, and bring the painting to size and colours of ``photo``.
 
-        statistics  of the first copy, for all stages
+        first       its copy that is painted first
+        statistics  of that copy, for all stages
         """
-        painting = self._coat(painter, copies[0], pictures, statistics)
-        for coat, (below, copy) in enumerate(itertools.pairwise(copies)):
-            under = underpainting(painting, below, copy)
-            del painting
-            of_coat = f"coat {coat} on stage {painter.stages}"
-            statistics = measure(self.over, of_coat, under) if measure else None
-            painting = self._coat(self.over, under, pictures, statistics)
+        sizes = self._sizes(source.size)
+        self._make_room(painter, sizes[0])
+        painting = painter.paint(first, statistics, pictures)
+        for below, size in itertools.pairwise(sizes):
+            self._make_room(self.over, size)
+            copy, larger = (_resized(source, each).pixels for each in (below, size))
+            painting = underpainting(painting, copy, larger)
+            del copy, larger
+            coat = f"coat of {size} on stage {painter.stages}"
+            statistics = measure(self.over, coat, painting) if measure else None
+            painting = self.over.paint(painting, statistics, pictures)
         if painting.shape != photo.pixels.shape:
             painting = resize(painting, photo.size)
         if self._colours < 1:
@@ -203,22 +208,14 @@ class Stylizer:
             painting = mix(matched, painting, self._colours)
         return painting
 
-    def _coat(
-        self,
-        painter: PhotoPainter,
-        picture: Pixels,
-        pictures: PictureBytes,
-        statistics: Arrays | None,
-    ) -> Pixels:
-        """Paint with one painter. Others give back what they keep where the memory is short."""
+    def _make_room(self, painter: PhotoPainter, size: tuple[int, int]) -> None:
+        """Let other painters give back what they keep, if one could not paint beside it."""
         others = [used for used in self._used if used is not painter]
         if self._used[-1] is not painter:
-            kept = sum(other.kept_bytes for other in others)
-            if not painter.has_room(picture.shape[0], picture.shape[1], kept):
+            if not painter.has_room(*size, sum(other.kept_bytes for other in others)):
                 for other in others:
                     other.release()
             self._used = [*others, painter]
-        return painter.paint(picture, statistics, pictures)
 
     def _shares(self, strengths: Weights) -> Iterator[tuple[PhotoPainter, Weights]]:
         """Yield the painter of each stage that is visible somewhere, and its share at each pixel.
@@ -246,15 +243,6 @@ class Stylizer:
 
 def _with_grain(model: Model, grain: float) -> Model:
     return dataclasses.replace(model, specs=tuple(with_grain_of(model.specs, grain)))
-
-
-def _copies(photo: Picture, sizes: Sequence[tuple[int, int]]) -> list[Pixels]:
-    """The photo's pixels at sizes that grow, each made of the next larger one."""
-    copies = []
-    for size in reversed(sizes):
-        photo = _resized(photo, size)
-        copies.append(photo.pixels)
-    return copies[::-1]
 
 
 def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
