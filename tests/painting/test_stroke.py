@@ -9,7 +9,10 @@ import pytest
 from helpers import fails, files_below, picture, run_cli, stylize
 from video_files import SIZE, look, make_video
 
+from neuralart.machine.archive import Arrays
+from neuralart.options.paint import StylizeConfig
 from neuralart.painting import strokes
+from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.painting.strokes import (
     DETAIL_SHARE,
     OVER_SHARE,
@@ -17,8 +20,9 @@ from neuralart.painting.strokes import (
     fitting_stroke,
     underpainting,
 )
+from neuralart.painting.stylizer import Stylizer
 from neuralart.pictures.editing import resize
-from neuralart.pictures.pixels import Picture
+from neuralart.pictures.pixels import Picture, Pixels
 from neuralart.pictures.reading import PictureFile, read_image
 from neuralart.pictures.writing import write_image, write_picture
 
@@ -163,3 +167,32 @@ def test_wrong_strokes(run_dir: Path, photo: Path, tmp_path: Path) -> None:
     words = ("plan", photo, "--model", run_dir)
     fails(run_cli(*words, "--stroke", 0.5, "--max-pixels", megapixels), 1, message)
     assert files_below(tmp_path) == ["photo.png"]
+
+
+@pytest.mark.usefixtures("large_photos")
+def test_coats_share_the_memory(run_dir: Path) -> None:
+    """Within a limit, what painted one coat gives its memory back for the next."""
+    for limit, keeps in ((None, True), ("400MB", False)):
+        stylizer = Stylizer(StylizeConfig(model=str(run_dir), max_memory=limit))
+        stylizer.paint(Picture(picture(3, 49, 65)))
+        assert (stylizer.painter.kept_bytes > 0) == keeps
+        assert stylizer.over.kept_bytes > 0
+
+
+@pytest.mark.usefixtures("large_photos")
+def test_every_coat_of_a_frame_has_statistics_of_its_own(run_dir: Path) -> None:
+    stylizer = Stylizer(StylizeConfig(model=str(run_dir)))
+    measured: dict[str, tuple[int, ...]] = {}
+
+    def measure(painter: PhotoPainter, coat: str, pixels: Pixels) -> Arrays:
+        assert painter is (stylizer.over if measured else stylizer.painter)
+        assert coat not in measured
+        measured[coat] = pixels.shape[:2]
+        return painter.measure(pixels)
+
+    frame = Picture(picture(3, 49, 65))
+    painting = stylizer.paint(frame, measure)
+    assert list(measured.values()) == [(14, 19), (26, 35), (49, 65)]
+    # Its own statistics are those that a photo is painted on.
+    difference = painting.pixels.astype(int) - stylizer.paint(frame).pixels
+    assert abs(difference).max() <= 1
