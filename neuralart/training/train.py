@@ -206,7 +206,7 @@ class Training:
     def _style_sums(self, outcome: Outcome) -> list[float]:
         """The style loss of the last stage, mean of its sizes, summed over photos of each style."""
         sizes = self._setup.perceptual.weights.style_sizes
-        return [(each["style"] + each["half"]) / sizes for each in outcome.of_styles]
+        return [(each["style"] + each.get("half", 0.0)) / sizes for each in outcome.of_styles]
 
     def _report(self, phase: Phase, rate: float, outcome: Outcome, balance: Balance | None) -> None:
         state, named = self._state, {f"x{k + 1}": loss for k, loss in outcome.losses.items()}

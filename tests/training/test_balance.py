@@ -126,6 +126,18 @@ def test_a_training_says_what_it_counted(begun: list[object], tmp_path: Path) ->
     assert card(more) == weights
 
 
+def test_a_style_that_counts_at_one_size(train_arguments: list[object], tmp_path: Path) -> None:
+    """Squares that are too small for two sizes: its style loss has no half."""
+    out = tmp_path / "run"
+    small = ("--crop", 32, "--style-scale", 32)
+    result = run_cli(*train_arguments, *small, "--out", out)
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert all("half" not in loss for line in lines for loss in line["losses"].values())
+    (factor,) = lines[-1]["keep"].values()
+    assert 1 <= factor <= MOST
+
+
 def test_a_run_of_before_goes_on_with_fixed_weights(
     train_arguments: list[object], tmp_path: Path
 ) -> None:
