@@ -152,14 +152,14 @@ class Stylizer:
         config = self._config
         final = self.final_size(photo.size)
         strengths = self._regions.strengths(photo, final, steady)
-        pictures = self.picture_bytes(photo, photo.size)
-        sizes = self._sizes(photo.size)
-        if len(sizes) > 1:
-            self.over.tiling(*sizes[-1], pictures)  # raises before the first coat is painted
-        source, first = photo, _resized(photo, sizes[0]).pixels
-        photo = _resized(photo, final)
+        source, photo = photo, _resized(photo, final)
         if config.strength == 0 or (strengths is not None and not strengths.any()):
             return photo
+        pictures = self.picture_bytes(source, source.size)
+        sizes = self._sizes(source.size)
+        if len(sizes) > 1:
+            self.over.tiling(*sizes[-1], pictures)  # raises before the first coat is painted
+        first = _resized(source, sizes[0]).pixels
         statistics = measure(self.painter, "photo", first) if measure else None
         paint = partial(self._painting, photo, source, first, pictures, statistics, measure)
         if strengths is None:

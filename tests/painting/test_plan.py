@@ -57,9 +57,12 @@ def test_memory_and_tiles(run_dir: Path) -> None:
     large = run_cli("plan", "4000x3000", "--model", run_dir)
     tiled = run_cli("plan", "4000x3000", "--model", run_dir, "--tile", 512)
     bounded = run_cli("plan", "4000x3000", "--model", run_dir, "--max-memory", "500MB")
+    one = ("--stroke", 1, "--max-memory", "400MB")  # coats take one picture more
+    one_coat = run_cli("plan", "4000x3000", "--model", run_dir, *one)
     pixels = 2 * 3 * 12
     assert megabytes(small) + pixels < megabytes(tiled) < megabytes(large)
     assert megabytes(bounded) <= 500
+    assert megabytes(one_coat) <= 400
     assert re.fullmatch(r"\d+x\d+, \d+ of them", rows(tiled)["tile"])
 
 

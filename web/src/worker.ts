@@ -243,19 +243,6 @@ async function prepare(request: PrepareRequest): Promise<void> {
   reportEngine();
 }
 
-/** A picture to paint, of which parts may be made as they are needed. */
-interface Source {
-  width: number;
-  height: number;
-  part(box: Box): Uint8Array<ArrayBuffer>;
-  whole(): Picture;
-}
-
-function sourceOf(picture: Picture): Source {
-  const { width, height } = picture;
-  return { width, height, part: (box) => cut(picture, box), whole: () => picture };
-}
-
 /** How a picture of this size is painted: the copy that it is measured on, and its tiles. */
 interface Plan {
   measured: [number, number];
@@ -273,8 +260,8 @@ function planOf(width: number, height: number, { model, budget }: PaintRequest):
   return { measured, isWhole, tiles };
 }
 
-/** Takes a finished part after each stage. */
-type Keep = (box: Box, stages: Uint8Array<ArrayBuffer>[]) => void;
+/** Takes a finished part after each stage, and what it was painted on. */
+type Keep = (box: Box, stages: Uint8Array<ArrayBuffer>[], source: Uint8Array<ArrayBuffer>) => void;
 
 async function paint(request: PaintRequest): Promise<void> {
   const { model, photo } = request;
@@ -312,20 +299,21 @@ async function paint(request: PaintRequest): Promise<void> {
   };
 
   /** Paints a picture; `isFirst` tells the first coat, whose copy is shown meanwhile. */
-  const paintCoat = async (source: Source, plan: Plan, isFirst: boolean, keep: Keep) => {
+  const paintCoat = async (picture: Picture, plan: Plan, isFirst: boolean, keep: Keep) => {
     const grain = isFirst;
     const [width, height] = plan.measured;
-    const { stages, statistics } = await paintCopy(source.whole(), plan.measured, grain);
-    if (plan.isWhole) keep({ left: 0, top: 0, width, height }, stages);
+    const { stages, statistics } = await paintCopy(picture, plan.measured, grain);
+    if (plan.isWhole) keep({ left: 0, top: 0, width, height }, stages, picture.rgb);
     else if (isFirst) post({ type: "preview", width, height, stages });
     for (const { computed, kept } of plan.tiles) {
       const { left, top, width, height } = computed;
-      const tile = { width, height, rgb: source.part(computed) };
+      const tile = { width, height, rgb: cut(picture, computed) };
       const painted = await timed(tile, { grain, statistics, left, top });
       const box = { ...kept, left: kept.left - left, top: kept.top - top };
       keep(
         kept,
         painted.stages.map((rgb) => cut({ width, height, rgb }, box)),
+        cut(tile, box),
       );
     }
   };
@@ -347,11 +335,11 @@ async function paint(request: PaintRequest): Promise<void> {
     });
     const made: Picture[] = [];
     const isLast = i === copies.length - 1;
-    await paintCoat(unders.at(-1) ?? sourceOf(copy), plans[i], i === 0, (box, painted) => {
+    const under = unders.pop();
+    await paintCoat(under?.whole() ?? copy, plans[i], i === 0, (box, painted, source) => {
       // The first stage goes over the last one's painting. Those of the others stay.
-      const stages = unders.map((under) => under.part(box));
-      const last = stages.pop();
-      const parts = last ? [...stages, mixed(last, painted[0], over_share)] : painted;
+      const others = unders.map((each) => each.part(box));
+      const parts = under ? [...others, mixed(source, painted[0], over_share)] : painted;
       if (isLast) return post({ type: "tile", box, stages: parts });
       parts.forEach((rgb, k) => {
         made[k] ??= { width, height, rgb: new Uint8Array(width * height * 3) };
