@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import lru_cache, partial
 
 from neuralart.chain.model import Model
 from neuralart.chain.reference import Task
@@ -115,6 +115,8 @@ class PhotoPainter:
         self._number_bytes = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT_BYTES
         self._tile = tile
         self._limit, self._limits_all = memory_limit(max_memory), max_memory is not None
+        # Kept, since finding a tiling takes a millisecond.
+        self._best_tiling = lru_cache(maxsize=16)(self._new_tiling)
         if precision == "int8":
             self._calibrate(model)
 
@@ -134,6 +136,9 @@ class PhotoPainter:
 
         Raises ConfigError if even the smallest tile, or the --tile, needs too much memory.
         """
+        return self._best_tiling(height, width, pictures)
+
+    def _new_tiling(self, height: int, width: int, pictures: PictureBytes) -> Tiling:
         tiling = best_tiling(
             height,
             width,

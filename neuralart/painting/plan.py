@@ -209,11 +209,7 @@ def estimate(word: str, config: StylizeConfig) -> Estimate:
     photo = _photo(word, config.max_pixels * 1e6)
     stylizer.check(word, photo.size)
     pictures = stylizer.picture_bytes(photo.piece, photo.size)
-    # The last coat first: it takes the most memory, and has the size that an error should name.
-    coats = [
-        (painter, painter.tiling(*size, pictures))
-        for painter, size in reversed(stylizer.coats(photo.size))
-    ][::-1]
+    coats = stylizer.coats(photo.piece, photo.size)
     suffix = f".{config.format}" if config.format else photo.suffix
     seconds = _seconds(photo, coats, suffix, config.quality)
     tilings = [tiling for _, tiling in coats]

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from neuralart.options.paint import StylizeConfig
 from neuralart.painting.photo_painter import PhotoPainter
 from neuralart.painting.regions import Regions, Weights, colours_share
 from neuralart.painting.strokes import OVER_SHARE, coat_sizes, fitting_stroke, underpainting
-from neuralart.painting.tiles import PictureBytes
+from neuralart.painting.tiles import PictureBytes, Tiling
 from neuralart.pictures.editing import mix, painted_size, resize, resize_picture
 from neuralart.pictures.matching import colour_statistics, match_colours
 from neuralart.pictures.pixels import Picture, Pixels
@@ -114,10 +114,34 @@ class Stylizer:
         """(height, width) of the painting of a photo of that size."""
         return size if self._config.keep_size else painted_size(size, self._config.size)
 
-    def coats(self, size: tuple[int, int]) -> list[tuple[PhotoPainter, tuple[int, int]]]:
-        """What paints a photo of that size one after the other, each at a (height, width)."""
-        first, *others = self._sizes(size)
-        return [(self.painter, first), *((self.over, other) for other in others)]
+    def coats(self, photo: Picture, size: tuple[int, int]) -> list[tuple[PhotoPainter, Tiling]]:
+        """What paints a photo of (height, width) one after the other, each in its tiles.
+
+        photo  the photo, or a piece of it
+
+        Raises ConfigError if painting would take more memory than allowed.
+        """
+        sizes = self._sizes(size)
+        painters = [self.painter, *(self.over for _ in sizes[1:])]
+        pictures = self.picture_bytes(photo, size)
+        # The last coat first: it takes the most memory, and has the size that an error should name.
+        order = range(len(sizes))[::-1]
+        try:
+            tilings = [painters[each].tiling(*sizes[each], pictures) for each in order]
+        except ConfigError as error:
+            if len(sizes) == 1 or not self._has_room_for_one(photo, size):
+                raise
+            raise ConfigError(f"{error}, or in one coat with --stroke 1") from None
+        return list(zip(painters, reversed(tilings), strict=True))
+
+    def _has_room_for_one(self, photo: Picture, size: tuple[int, int]) -> bool:
+        """Whether a photo can be painted in one coat."""
+        painted = painted_size(size, self._config.size)
+        try:
+            self.painter.tiling(*painted, self._bytes_of(photo, size, [painted]))
+        except ConfigError:
+            return False
+        return True
 
     def _sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
         size = painted_size(size, self._config.size)
@@ -125,7 +149,12 @@ class Stylizer:
 
     def picture_bytes(self, photo: Picture, size: tuple[int, int]) -> PictureBytes:
         """Bytes of photo and painting, for a photo of (height, width) or a piece of it."""
-        *below, last = self._sizes(size)
+        return self._bytes_of(photo, size, self._sizes(size))
+
+    def _bytes_of(
+        self, photo: Picture, size: tuple[int, int], sizes: Sequence[tuple[int, int]]
+    ) -> PictureBytes:
+        *below, last = sizes
         final = self.final_size(size)
         pictures = PictureBytes.of(photo, size, last)
         pixels = (int(last != final) + int(self._regions.chooses)) * math.prod(final)
@@ -155,11 +184,9 @@ class Stylizer:
         source, photo = photo, _resized(photo, final)
         if config.strength == 0 or (strengths is not None and not strengths.any()):
             return photo
+        self.coats(source, source.size)  # raises before the first is painted
         pictures = self.picture_bytes(source, source.size)
-        sizes = self._sizes(source.size)
-        if len(sizes) > 1:
-            self.over.tiling(*sizes[-1], pictures)  # raises before the first coat is painted
-        first = _resized(source, sizes[0]).pixels
+        first = _resized(source, self._sizes(source.size)[0]).pixels
         statistics = measure(self.painter, "photo", first) if measure else None
         paint = partial(self._painting, photo, source, first, pictures, statistics, measure)
         if strengths is None:

@@ -98,6 +98,7 @@ OPERATORS: dict[str, tuple[Any, dict[str, tuple[int, ...]]]] = {
     "tanh": (sym.Activation(X, act_type="tanh"), {"x": MAP}),
     "leaky": (sym.LeakyReLU(X, act_type="leaky", slope=0.25), {"x": MAP}),
     "sigmoid": (sym.sigmoid(X), {"x": MAP}),
+    "sigmoid, an activation": (sym.Activation(X, act_type="sigmoid"), {"x": MAP}),
     "pixels": (sym.depth_to_space(X, block_size=2), {"x": (2, 12, 3, 5)}),
     "reshape 0 -3": (sym.reshape(X, shape=(0, -3, 0)), {"x": MAP}),
     "reshape -4": (sym.reshape(X, shape=(0, -4, 2, -1, 0, 0)), {"x": MAP}),

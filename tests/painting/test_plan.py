@@ -63,6 +63,11 @@ def test_memory_and_tiles(run_dir: Path) -> None:
     assert megabytes(small) + pixels < megabytes(tiled) < megabytes(large)
     assert megabytes(bounded) <= 500
     assert megabytes(one_coat) <= 400
+    words = ["plan", "4000x3000", "--model", run_dir, "--max-memory"]
+    fails(run_cli(*words, "400MB"), 2, "--size, or in one coat with --stroke 1")
+    too_little = run_cli(*words, "10MB")
+    fails(too_little, 2, "--max-memory")
+    assert "--stroke" not in too_little.output
     assert re.fullmatch(r"\d+x\d+, \d+ of them", rows(tiled)["tile"])
 
 

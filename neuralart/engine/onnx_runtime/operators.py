@@ -157,7 +157,7 @@ def _leaky(builder: Builder, node: Node, inputs: list[Value]) -> Value:
     return builder.add("LeakyRelu", inputs, node.name, alpha=node.attrs["slope"])
 
 
-_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh"}
+_ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 
 def _activation(builder: Builder, node: Node, inputs: list[Value]) -> Value:

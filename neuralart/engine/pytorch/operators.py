@@ -118,7 +118,7 @@ def _pad(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
 
 
 def _activation(inputs: Sequence[Tensor], attrs: Attrs) -> Tensor:
-    kinds = {"relu": torch.relu, "tanh": torch.tanh}
+    kinds = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
     return kinds[_only(attrs, "act_type", *kinds)](inputs[0])
 
 

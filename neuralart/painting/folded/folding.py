@@ -8,6 +8,7 @@
   instead of 2, and its last one makes all four pixels of a block.
 - The residual connection is one 1x1 convolution and a sum: with ``x_k = p_k z_k``,
   ``z_{k+1} = z_k + m_k tanh(y_k) + c_k``.
+- ``tanh(y)`` is ``2 s - 1`` with ``s = sigmoid(2 y)``, which takes oneDNN a tenth of the time.
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from neuralart.chain.specs import PHASES, RGB, Generator, Layer
 from neuralart.chain.specs import prefix as prefix_of
 from neuralart.machine.archive import Arrays
-from neuralart.pictures.pixels import PIXEL_MEAN, X
+from neuralart.pictures.pixels import PIXEL_MEAN, Pixels, X
 
 # 2x2 pixels of 3 colours are 12 channels, but oneDNN's brgemm convolutions need 16.
 BLOCK_CHANNELS = 16
 
 # Edge of a block in pixels.
 BLOCK = 2
+
+CV_DEPTHS: dict[type, int] = {np.uint8: cv2.CV_8U, np.uint16: cv2.CV_16U}
 
 ENTRY = "x_ordered"
 """Name of an identity convolution on the input, which brings it into oneDNN's memory order.
@@ -100,11 +103,11 @@ def with_fixed_residuals(
 
 
 def to_blocks(
-    rgb: npt.NDArray[Any],
+    rgb: Pixels,
     step: float,
     edge: int = BLOCK,
     out: X | None = None,
-    grain: npt.NDArray[np.float32] | None = None,
+    grain: Sequence[X] | None = None,
 ) -> X:
     """Pixels as x, in blocks of ``edge`` x ``edge`` pixels.
 
@@ -112,7 +115,7 @@ def to_blocks(
     edge  With 2, the result is (1, 16, H/2, W/2): channel 3 (2 row + column) + colour, then zeros.
           With 1, it is (1, 3, H, W).
     out   where to write it, if it has that shape; by default, new memory
-    grain (H, W) in 0 .. 255 units, added to every colour
+    grain (H/edge, W/edge) for each pixel of a block in 0 .. 255 units, added to every colour
     """
     height, width = rgb.shape[:2]
     channels = BLOCK_CHANNELS if edge > 1 else RGB
@@ -128,27 +131,31 @@ def to_blocks(
                 channel *= np.float32(1 / step)
             channel -= PIXEL_MEAN[colour]
             if grain is not None:
-                channel += grain[row::edge, column::edge]
+                channel += grain[phase]
     return blocks
 
 
 def from_blocks(
     blocks: X, step: float, kind: npt.DTypeLike, edge: int = BLOCK, power: float = 1.0
-) -> npt.NDArray[Any]:
+) -> Pixels:
     """The pixels of ``power`` times the blocks, rounded and clipped: the inverse of `to_blocks`.
 
     Shape:  (1, 16, H/2, W/2), or (1, 3, H, W) with ``edge`` 1 -> (H, W, 3) of type ``kind``
     """
     height, width = blocks.shape[2:]
-    rgb = np.empty((height * edge, width * edge, RGB), kind)
-    for phase, (row, column) in enumerate(PHASES[: edge**2]):
-        for colour in range(RGB):
-            channel = blocks[0, RGB * phase + colour] * np.float32(power)
-            channel += PIXEL_MEAN[colour]
-            channel *= np.float32(step)
-            np.rint(channel, out=channel)
-            rgb[row::edge, column::edge, colour] = channel.clip(0, 255 * step, out=channel)
-    return rgb
+    depth = CV_DEPTHS[np.dtype(kind).type]
+    rgb = np.empty((height, edge, width, edge * RGB), kind)
+    for row in range(edge):
+        planes = []
+        for place in range(edge * RGB):
+            channel = blocks[0, edge * RGB * row + place]
+            mean = float(PIXEL_MEAN[place % RGB]) * step
+            # OpenCV's only sum that scales, rounds and clips in one pass; the second term is 0.
+            planes.append(
+                cv2.addWeighted(channel, power * step, channel, 0.0, mean, dtype=depth)
+            )
+        rgb[:, row] = cv2.merge(planes)
+    return rgb.reshape(height * edge, width * edge, RGB)
 
 
 def _scale_and_shift(layer: Layer, name: str, arrays: Arrays, epsilon: float | None) -> tuple[X, X]:
@@ -258,13 +265,13 @@ def fold(
             if number == 0:
                 weight = _first_in_blocks(weight * np.float32(power), layer)
             elif number == len(spec.layers) - 1:
-                weight, shift = _last_in_blocks(weight, shift, layer)
+                weight, shift = _last_in_blocks(2 * weight, 2 * shift, layer)
             folded[f"{name}_weight"], folded[f"{name}_bias"] = weight, shift
         power = a * power if a else 1.0
         mix = np.zeros(BLOCK_CHANNELS, np.float32)
         mix[: RGB * len(PHASES)] = (1 - a) / power
-        folded[f"{prefix}mix_weight"] = 128 * np.diag(mix)[:, :, None, None]
-        grey = np.zeros(BLOCK_CHANNELS, np.float32)
-        grey[: RGB * len(PHASES)] = np.tile(128 - PIXEL_MEAN, len(PHASES))
-        folded[f"{prefix}mix_bias"] = mix * grey
+        folded[f"{prefix}mix_weight"] = 256 * np.diag(mix)[:, :, None, None]
+        mean = np.zeros(BLOCK_CHANNELS, np.float32)
+        mean[: RGB * len(PHASES)] = np.tile(PIXEL_MEAN, len(PHASES))
+        folded[f"{prefix}mix_bias"] = -mix * mean  # 128 tanh + 128 - mean is 256 s - mean
     return folded, power

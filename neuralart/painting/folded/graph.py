@@ -90,12 +90,13 @@ def folded_chain(
         outputs: dict[str, Any] = {}
         for number, layer in enumerate(spec.layers):
             name = f"{prefix}{layer.name}"
+            is_last = number == len(spec.layers) - 1
             if layer.op == "deconv":
                 out = _deconvolution(out, layer, name, f"{name}_{MEAN if norms else NORM}", dtype)
             elif number == 0:
                 reach = block_reach(layer)
                 out = _convolution(out, name, layer.channels, 2 * reach + 1, dtype, pad=reach)
-            elif number == len(spec.layers) - 1:
+            elif is_last:
                 kernel, pad, stride = last_in_blocks(layer)
                 out = _convolution(out, name, BLOCK_CHANNELS, kernel, dtype, pad=pad, stride=stride)
             else:
@@ -111,7 +112,7 @@ def folded_chain(
                 )
             if norms and layer.norm:
                 out = norms(out, f"{name}_norm", layer.channels)
-            out = _activation(out, layer.act, name)
+            out = _activation(out, "sigmoid" if is_last else layer.act, name)
             if layer.add:
                 out = out + outputs[layer.add]
             outputs[layer.name] = out

@@ -16,9 +16,9 @@ from neuralart.engine.symbols import sym
 from neuralart.machine.archive import Arrays
 from neuralart.painting.folded.folding import BLOCK, can_fold, fold, from_blocks, residuals
 from neuralart.painting.folded.graph import folded_chain
-from neuralart.painting.folded.painter import STEPS, graph_input
+from neuralart.painting.folded.painter import STEPS, GraphInput
 from neuralart.painting.tiles import Span
-from neuralart.pictures.pixels import Pixels, X, to_pixels, to_x
+from neuralart.pictures.pixels import Pixels, to_pixels, to_x
 
 
 class MeasuringPainter(Protocol):
@@ -52,8 +52,8 @@ class OnePassPainter:
         folded, self._power = fold(specs, self._prefixes, self._weights, params, None)
         self._devices = devices.first()
         self._graphs = TaskGraphs(self._graph_of, specs, folded, self._devices)
-        # The graph's input and output, kept as those of `FoldedPainter` are.
-        self._given, self._made = np.empty(0, np.float32), np.empty(0, np.float32)
+        # The graph's input and output, kept.
+        self._given, self._made = GraphInput(specs, BLOCK), np.empty(0, np.float32)
 
     def _graph_of(self, task: Task) -> Any:
         norms = Norms(collect=True)
@@ -63,11 +63,11 @@ class OnePassPainter:
         return painting
 
     def measure(self, photo: Pixels) -> Arrays:
-        return self._graphs.measure(self._blocks(photo, *self._spans(photo)))
+        return self._graphs.measure(self._given.of(photo, *self._spans(photo)))
 
     def paint_at_once(self, photo: Pixels) -> Pixels:
         rows, columns = self._spans(photo)
-        blocks = self._blocks(photo, rows, columns)
+        blocks = self._given.of(photo, rows, columns)
         (output,) = self._graphs.forward(blocks, {}, "paint at once")
         if self._made.shape != blocks.shape:
             self._made = np.empty_like(blocks)
@@ -84,10 +84,6 @@ class OnePassPainter:
             Span(0, framed_size(height, self._specs), px, 0, height),
             Span(0, framed_size(width, self._specs), px, 0, width),
         )
-
-    def _blocks(self, photo: Pixels, rows: Span, columns: Span) -> X:
-        self._given = graph_input(photo, self._specs, BLOCK, rows, columns, self._given)
-        return self._given
 
 
 class PlainPainter:

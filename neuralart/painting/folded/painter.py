@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from neuralart.chain.graph import painting_graph
 from neuralart.chain.receptive_field import painting_frame_px
-from neuralart.chain.specs import NORM_EPSILON, RGB, Generator, prefix
+from neuralart.chain.specs import NORM_EPSILON, PHASES, RGB, Generator, prefix
 from neuralart.engine.contract import Devices, Executor, Shape
 from neuralart.errors import ConfigError
 from neuralart.machine.archive import Arrays
@@ -46,54 +47,72 @@ def _reflected(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
     return folded
 
 
+def _read(start: int, stop: int, size: int) -> tuple[int, int]:
+    """The part of 0 .. size - 1 that start .. stop - 1 and its reflections read."""
+    beyond = stop - size
+    low = min(start, size - beyond - 1) if beyond > 0 else start
+    return max(0, low), min(size, max(stop, 1 - start))
+
+
 def tile_pixels(image: Pixels, frame: int, rows: Span, columns: Span) -> Pixels:
     """Cut a tile out of a picture that has a frame of its own reflection, ``frame`` pixels wide.
 
     Shape:  (H, W, 3) -> (rows.stop - rows.start, columns.stop - columns.start, 3)
     """
-    height, width = image.shape[:2]
-    top, bottom = rows.start - frame, rows.stop - frame
-    left, right = columns.start - frame, columns.stop - frame
-    if top >= 0 and left >= 0 and bottom <= height and right <= width:
-        return image[top:bottom, left:right]
-    down, across = _reflected(top, bottom, height), _reflected(left, right, width)
-    tile = np.empty((bottom - top, right - left, RGB), image.dtype)
-    # The part inside the picture is nearly all of the tile. Only the four sides need indices.
-    y0, y1 = max(0, -top), min(bottom, height) - top
-    x0, x1 = max(0, -left), min(right, width) - left
-    tile[y0:y1, x0:x1] = image[top + y0 : top + y1, left + x0 : left + x1]
-    middle = slice(x0, x1)
-    for y, x in (
-        (slice(0, y0), middle),
-        (slice(y1, None), middle),
-        (slice(None), slice(0, x0)),
-        (slice(None), slice(x1, None)),
-    ):
-        tile[y, x] = image[down[y][:, None], across[x]]
-    return tile
+    parts, edges, inside = [], [], []
+    for span, size in zip((rows, columns), image.shape, strict=False):
+        start, stop = span.start - frame, span.stop - frame
+        low, high = _read(start, stop, size)
+        parts.append(slice(low, high))
+        edges += [max(0, -start), max(0, stop - size)]
+        first = max(0, start) - low
+        inside.append(slice(first, first + stop - start))
+    tile = image[tuple(parts)]
+    if any(edges):
+        tile = cv2.copyMakeBorder(tile, *edges, cv2.BORDER_REFLECT_101)
+    return tile[tuple(inside)]
 
 
-def graph_input(
-    image: Pixels, specs: Sequence[Generator], edge: int, rows: Span, columns: Span, out: X
-) -> X:
-    """A tile of a picture with its frame and the chain's grain, in blocks of ``edge`` pixels.
+class GraphInput:
+    """Tiles of pictures with their frame and the chain's grain, in blocks of ``edge`` pixels.
 
-    out  written to and returned if it has the right shape
-
-    Shape:  (H, W, 3) RGB, uint8 or uint16 -> see `to_blocks`
+    The array is kept, since getting new memory of that size takes as long as filling it. So is the
+    grain, which is that of the next photo's tile if that is at the same place.
     """
-    frame, strength = painting_frame_px(specs), specs[0].grain
-    places = (
-        _reflected(span.start - frame, span.stop - frame, size)
-        for span, size in zip((rows, columns), image.shape, strict=False)
-    )
-    return to_blocks(
-        tile_pixels(image, frame, rows, columns),
-        STEPS[image.dtype.type],
-        edge,
-        out,
-        grain(strength, *places) if strength else None,
-    )
+
+    def __init__(self, specs: Sequence[Generator], edge: int) -> None:
+        self._frame, self._strength = painting_frame_px(specs), specs[0].grain
+        self._edge = edge
+        self.release()
+
+    def release(self) -> None:
+        """Give back the memory that is kept from one tile to the next."""
+        self._blocks: X = np.empty(0, np.float32)
+        self._grain: list[X] = []
+        self._places: tuple[Span, Span, tuple[int, ...]] | None = None
+
+    def of(self, image: Pixels, rows: Span, columns: Span) -> X:
+        """A tile of a picture, valid until the next.
+
+        Shape:  (H, W, 3) RGB, uint8 or uint16 -> see `to_blocks`
+        """
+        tile = tile_pixels(image, self._frame, rows, columns)
+        grain = self._grain_of(rows, columns, image.shape[:2]) if self._strength else None
+        self._blocks = to_blocks(tile, STEPS[image.dtype.type], self._edge, self._blocks, grain)
+        return self._blocks
+
+    def _grain_of(self, rows: Span, columns: Span, size: tuple[int, ...]) -> list[X]:
+        if self._places != (rows, columns, size):
+            down, across = (
+                _reflected(span.start - self._frame, span.stop - self._frame, edge)
+                for span, edge in zip((rows, columns), size, strict=True)
+            )
+            self._grain = [
+                grain(self._strength, down[row :: self._edge], across[column :: self._edge])
+                for row, column in PHASES[: self._edge**2]
+            ]
+            self._places = rows, columns, size
+        return self._grain
 
 
 class FoldedPainter:
@@ -147,19 +166,20 @@ class FoldedPainter:
         # The statistics whose weights the executor has, and the factor for its output.
         self._bound_to: Arrays | None = None
         self._power = 1.0
-        # The graph's input and output. They are kept, since getting new memory of that size takes
-        # as long as filling it.
-        self._buffers: tuple[X, X] = np.empty(0, np.float32), np.empty(0, np.float32)
+        # The graph's input and output, kept.
+        self._given = GraphInput(specs, self._edge)
+        self._made: X = np.empty(0, np.float32)
 
     def release(self) -> None:
         """Give back the memory that is kept from one painting to the next."""
         self._executor, self._shape, self._bound_to = None, (), None
-        self._buffers = np.empty(0, np.float32), np.empty(0, np.float32)
+        self._given.release()
+        self._made = np.empty(0, np.float32)
 
     def calibrate(self, image: Pixels, statistics: Arrays) -> None:
         """Find the 8-bit ranges on a picture. All pictures are then painted with them."""
         (tile,) = best_tiling(image.shape[0], image.shape[1], self._specs).tiles()
-        blocks = graph_input(image, self._specs, self._edge, *tile, np.empty(0, np.float32))
+        blocks = GraphInput(self._specs, self._edge).of(image, *tile)
         kept = [ENTRY, *(f"{prefix}mix" for prefix in self._prefixes)]
         for layer in self._specs[0].layers:
             name = f"{self._prefixes[0]}{layer.name}"
@@ -186,12 +206,12 @@ class FoldedPainter:
         """
         height, width = (edge // self._edge for edge in tiling.tile)
         shape = (1, BLOCK_CHANNELS if self._folds else RGB, height, width)
-        if self._buffers[0].shape != shape:
-            self._buffers = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        if self._made.shape != shape:
+            self._made = np.empty(shape, np.float32)
         executor = self._bound(shape, statistics)
         painting = np.empty_like(image)
         for rows, columns in tiling.tiles():
-            blocks = graph_input(image, self._specs, self._edge, rows, columns, self._buffers[0])
+            blocks = self._given.of(image, rows, columns)
             made = self._paint_tile(executor, blocks, image.dtype, self._power)
             painting[rows.target, columns.target] = made[rows.made, columns.made]
         return painting
@@ -204,10 +224,9 @@ class FoldedPainter:
     def _paint_tile(
         self, executor: Executor, blocks: X, kind: np.dtype[Any], power: float
     ) -> Pixels:
-        step, painted = STEPS[kind.type], self._buffers[1]
         outputs = executor.forward(x=self._devices.borrow(blocks))
-        self._devices.get_into(outputs[0], painted)
-        return from_blocks(painted, step, kind, self._edge, power)
+        self._devices.get_into(outputs[0], self._made)
+        return from_blocks(self._made, STEPS[kind.type], kind, self._edge, power)
 
     def _frozen(self, statistics: Arrays) -> tuple[Arrays, float]:
         """The graph's parameters on these statistics, and the factor for its output."""

@@ -121,7 +121,10 @@ def test_a_norm_is_folded_into_the_weights_by_hand() -> None:
 
 
 def test_the_residual_connection_by_hand() -> None:
-    """``z1 = z0 + m tanh(y) + c`` and ``x1 = p z1``, with p the residual weight a."""
+    """``z1 = z0 + m tanh(y) + c`` and ``x1 = p z1``, with p the residual weight a.
+
+    128 tanh(y) + 128 - mean is 256 sigmoid(2 y) - mean.
+    """
     generator = spec()
     arrays = first_arrays(generator)
     arrays |= {f"g0_conv0_norm_moving_{part}": np.ones(4, np.float32) for part in ("mean", "var")}
@@ -131,7 +134,9 @@ def test_the_residual_connection_by_hand() -> None:
         mix = np.zeros(BLOCK_CHANNELS)
         mix[:12] = factor
         weight = folded["g0_mix_weight"][:, :, 0, 0]
-        np.testing.assert_allclose(weight, 128 * np.diag(mix), rtol=1e-6)
-        grey = factor * (128 - PIXEL_MEAN)
-        np.testing.assert_allclose(folded["g0_mix_bias"][:12], np.tile(grey, 4), rtol=1e-5)
+        np.testing.assert_allclose(weight, 256 * np.diag(mix), rtol=1e-6)
+        shift = -factor * PIXEL_MEAN
+        np.testing.assert_allclose(folded["g0_mix_bias"][:12], np.tile(shift, 4), rtol=1e-5)
+        doubled = 2 * 4 * arrays["g0_conv1_weight"][:3].sum()  # each of four pixels has every tap
+        assert folded["g0_conv1_weight"].sum() == pytest.approx(doubled, rel=1e-4)
         assert not folded["g0_mix_bias"][12:].any()
