@@ -5,8 +5,9 @@ python benchmarks/stylize.py --sizes 512x512 1920x1080
 neuralart's time includes everything: measuring the photo's statistics, painting, and 8-bit pixels
 in and out. The others' time is that of the network alone: the same chain as `neuralart export
 --format onnx` writes it, and Johnson's with random weights. Each engine runs in a process of its
-own, all with the same number of threads. --torch-device cuda:0 takes PyTorch's rows to a card. Engines that are not installed are left out: pip install
-'.[bench]'.
+own, all with the same number of threads; --turns lets all engines take turns, for machines whose
+speed changes from minute to minute. --torch-device cuda:0 takes PyTorch's rows to a card. Engines
+that are not installed are left out: pip install '.[bench]'.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ import numpy as np
 from neuralart.engine.devices import open_device
 from neuralart.machine.processor import faster_precisions
 
-# The most rounds and seconds for each engine and size. The fastest round counts.
-ROUNDS = 5
+# Rounds for each engine, size and turn: until both are reached, and at most these seconds. The
+# fastest round counts.
+ROUNDS, LEAST_SECONDS = 5, 2.0
 SECONDS = 12.0
 
 ENGINES = {
@@ -247,7 +249,9 @@ def measure(
     first = time.perf_counter() - start
     walls, cores = [], []
     begin = time.perf_counter()
-    while len(walls) < ROUNDS and time.perf_counter() - begin < SECONDS:
+    while (spent := time.perf_counter() - begin) < SECONDS and (
+        len(walls) < ROUNDS or spent < LEAST_SECONDS
+    ):
         wall, core = time.perf_counter(), time.process_time()
         paint()
         walls.append(time.perf_counter() - wall)
@@ -264,6 +268,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--model", help="a trained style; by default random weights")
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
+    parser.add_argument("--turns", type=int, default=1, help="the fastest of them counts")
     parser.add_argument("--torch-device", default="torch:cpu")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -282,27 +287,41 @@ def main() -> None:
         "| engine | size | megapixels/s | megapixels per core second | MB | first picture, s |"
     )
     print("|---|---|---|---|---|---|")  # noqa: T201
+    engines = [engine for engine in options.engines if runs_here(engine)]
     for size in options.sizes:
-        for engine in options.engines:
-            if importlib.util.find_spec(ENGINES[engine]) is None:
-                continue
-            if engine.endswith("bfloat16") and "bfloat16" not in faster_precisions():
-                continue
-            command = [sys.executable, __file__, "--child", "--sizes", size, "--engines", engine]
-            command += ["--threads", str(options.threads), "--torch-device", options.torch_device]
-            command += ["--model", options.model] if options.model else []
-            environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-            done = subprocess.run(
-                command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        turns = [
+            [in_a_process(engine, size, options) for engine in engines]
+            for _ in range(options.turns)
+        ]
+        width, height = map(int, size.split("x"))
+        pixels = width * height / 1e6
+        for engine, rows in zip(engines, zip(*turns, strict=True), strict=True):
+            first, wall, core, peak = (
+                choose(row[key] for row in rows)
+                for key, choose in (("first", min), ("wall", min), ("core", min), ("peak", max))
             )
-            row = json.loads(done.stdout.splitlines()[-1])
-            width, height = map(int, size.split("x"))
-            pixels = width * height / 1e6
             print(  # noqa: T201
-                f"| {engine} | {size} | {pixels / row['wall']:.2f} | {pixels / row['core']:.2f} "
-                f"| {row['peak']:.0f} | {row['first']:.1f} |",
+                f"| {engine} | {size} | {pixels / wall:.2f} | {pixels / core:.2f} "
+                f"| {peak:.0f} | {first:.1f} |",
                 flush=True,
             )
+
+
+def runs_here(engine: str) -> bool:
+    if importlib.util.find_spec(ENGINES[engine]) is None:
+        return False
+    return not engine.endswith("bfloat16") or "bfloat16" in faster_precisions()
+
+
+def in_a_process(engine: str, size: str, options: argparse.Namespace) -> dict[str, float]:
+    """`measure` in a process of its own."""
+    command = [sys.executable, __file__, "--child", "--sizes", size, "--engines", engine]
+    command += ["--threads", str(options.threads), "--torch-device", options.torch_device]
+    command += ["--model", options.model] if options.model else []
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 if __name__ == "__main__":
