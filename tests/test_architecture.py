@@ -39,7 +39,7 @@ HOMES = {
         f"engine.pytorch.{name}"
         for name in ("collective", "devices", "executor", "operators", "recording")
     },
-    "cv2": {"pictures.editing", "pictures.faces", "pictures.matching"},
+    "cv2": {"pictures.editing", "pictures.faces", "pictures.matching", "pictures.pieces"},
     "PIL": {
         "pictures.phones",
         "pictures.reading",

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from neuralart.engine import cuda
+from neuralart.engine.deferred import deferred_operators
 from neuralart.errors import EngineError
 from neuralart.machine.installation import install_command
 from neuralart.machine.processor import available_cores, may_use_amx
@@ -80,7 +81,7 @@ def _import_mxnet() -> Any:
     if "bool" not in np.__dict__:
         np.bool = bool  # type: ignore[attr-defined]  # numpy 1.24 removed it, mxnet 1.9.1 uses it
     try:
-        with warnings.catch_warnings(), _missing(_UNUSED):
+        with warnings.catch_warnings(), _missing(_UNUSED), deferred_operators():
             warnings.simplefilter("ignore", DeprecationWarning)
             import ml_dtypes  # noqa: F401  # numpy then knows the name bfloat16, as MXNet expects
             import mxnet

@@ -17,13 +17,13 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from neuralart.chain.specs import PHASES, RGB, Generator, Layer
 from neuralart.chain.specs import prefix as prefix_of
 from neuralart.machine.archive import Arrays
+from neuralart.pictures.pieces import interleaved
 from neuralart.pictures.pixels import PIXEL_MEAN, Pixels, X
 
 # 2x2 pixels of 3 colours are 12 channels, but oneDNN's brgemm convolutions need 16.
@@ -31,8 +31,6 @@ BLOCK_CHANNELS = 16
 
 # Edge of a block in pixels.
 BLOCK = 2
-
-CV_DEPTHS: dict[type, int] = {np.uint8: cv2.CV_8U, np.uint16: cv2.CV_16U}
 
 ENTRY = "x_ordered"
 """Name of an identity convolution on the input, which brings it into oneDNN's memory order.
@@ -143,18 +141,11 @@ def from_blocks(
     Shape:  (1, 16, H/2, W/2), or (1, 3, H, W) with ``edge`` 1 -> (H, W, 3) of type ``kind``
     """
     height, width = blocks.shape[2:]
-    depth = CV_DEPTHS[np.dtype(kind).type]
     rgb = np.empty((height, edge, width, edge * RGB), kind)
+    shifts = [float(mean) * step for mean in PIXEL_MEAN] * edge
     for row in range(edge):
-        planes = []
-        for place in range(edge * RGB):
-            channel = blocks[0, edge * RGB * row + place]
-            mean = float(PIXEL_MEAN[place % RGB]) * step
-            # OpenCV's only sum that scales, rounds and clips in one pass; the second term is 0.
-            planes.append(
-                cv2.addWeighted(channel, power * step, channel, 0.0, mean, dtype=depth)
-            )
-        rgb[:, row] = cv2.merge(planes)
+        planes = [blocks[0, edge * RGB * row + place] for place in range(edge * RGB)]
+        rgb[:, row] = interleaved(planes, power * step, shifts, kind)
     return rgb.reshape(height * edge, width * edge, RGB)
 
 

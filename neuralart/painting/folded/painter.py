@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +27,7 @@ from neuralart.painting.folded.folding import (
 from neuralart.painting.folded.graph import folded_chain
 from neuralart.painting.tiles import Span, Tiling, best_tiling
 from neuralart.pictures.grain import grain
+from neuralart.pictures.pieces import reflected_piece
 from neuralart.pictures.pixels import Pixels, X
 
 # Convolutions with at least this many channels compute in 8 bits even in the first stage, of which
@@ -47,30 +47,13 @@ def _reflected(start: int, stop: int, size: int) -> npt.NDArray[np.intp]:
     return folded
 
 
-def _read(start: int, stop: int, size: int) -> tuple[int, int]:
-    """The part of 0 .. size - 1 that start .. stop - 1 and its reflections read."""
-    beyond = stop - size
-    low = min(start, size - beyond - 1) if beyond > 0 else start
-    return max(0, low), min(size, max(stop, 1 - start))
-
-
 def tile_pixels(image: Pixels, frame: int, rows: Span, columns: Span) -> Pixels:
     """Cut a tile out of a picture that has a frame of its own reflection, ``frame`` pixels wide.
 
     Shape:  (H, W, 3) -> (rows.stop - rows.start, columns.stop - columns.start, 3)
     """
-    parts, edges, inside = [], [], []
-    for span, size in zip((rows, columns), image.shape, strict=False):
-        start, stop = span.start - frame, span.stop - frame
-        low, high = _read(start, stop, size)
-        parts.append(slice(low, high))
-        edges += [max(0, -start), max(0, stop - size)]
-        first = max(0, start) - low
-        inside.append(slice(first, first + stop - start))
-    tile = image[tuple(parts)]
-    if any(edges):
-        tile = cv2.copyMakeBorder(tile, *edges, cv2.BORDER_REFLECT_101)
-    return tile[tuple(inside)]
+    down, across = ((span.start - frame, span.stop - frame) for span in (rows, columns))
+    return reflected_piece(image, down, across)
 
 
 class GraphInput:
