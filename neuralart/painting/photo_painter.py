@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import lru_cache, partial
 
 from neuralart.chain.model import Model
@@ -46,10 +47,13 @@ STAND_IN = DATA / "photos" / "coffee.jpg"
 # Share of the free memory that painting takes by default.
 SHARE_OF_MEMORY = 0.5
 
-# The most memory that painting takes by default. At 12 megapixels the tiles' overlaps then cost the
-# fast chain 6% more computing and the default chain 21%. Getting the memory for the whole photo at
-# once took a virtual machine longer (docs/benchmarks.md).
+# The most memory that painting takes by default. Getting the memory for a whole photo at once takes
+# a virtual machine longer than computing the tiles' overlaps (docs/benchmarks.md).
 DEFAULT_BYTES = 2_000_000_000
+
+# It takes no more than this where the overlaps of smaller tiles cost at most so many times the
+# computing: then it is as fast. A chain that reads far around each pixel has larger overlaps.
+THRIFTY_BYTES, MOST_COMPUTING = 1_000_000_000, 1.1
 
 # Addresses that the engine's threads take and never use, where ``ulimit -v`` counts them: measured
 # with MXNet, as the growth of a process by its first painting over 1.1 times what it had in memory.
@@ -60,7 +64,7 @@ def memory_limit(max_memory: str | None) -> int:
     """Bytes that painting may take.
 
     They are --max-memory, which holds photo and painting, too. By default they are half of the free
-    ones, at most `DEFAULT_BYTES`, beside photo and painting.
+    ones, at most `DEFAULT_BYTES` (see also `THRIFTY_BYTES`), beside photo and painting.
     With ``ulimit -v``, no more than it leaves.
 
     Raises ConfigError if ``max_memory`` is not an amount of memory.
@@ -139,15 +143,23 @@ class PhotoPainter:
         return self._best_tiling(height, width, pictures)
 
     def _new_tiling(self, height: int, width: int, pictures: PictureBytes) -> Tiling:
-        tiling = best_tiling(
-            height,
-            width,
-            self._specs,
-            max_memory=self._limit,
-            tile=self._tile,
-            number_bytes=self._number_bytes,
-            pictures=pictures if self._limits_all else NO_PICTURES,
-        )
+        def within(limit: int) -> Tiling:
+            return best_tiling(
+                height,
+                width,
+                self._specs,
+                max_memory=limit,
+                tile=self._tile,
+                number_bytes=self._number_bytes,
+                pictures=pictures if self._limits_all else NO_PICTURES,
+            )
+
+        tiling = within(self._limit)
+        if not self._limits_all and self._limit > THRIFTY_BYTES:
+            with suppress(ConfigError):  # where so little does not suffice
+                thrifty = within(THRIFTY_BYTES)
+                if thrifty.multiply_adds <= MOST_COMPUTING * tiling.multiply_adds:
+                    tiling = thrifty
         needed = math.ceil(peak_bytes(tiling, pictures) / 1e6)
         if self._limits_all and needed > self._limit / 1e6:
             raise ConfigError(

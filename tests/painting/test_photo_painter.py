@@ -10,11 +10,11 @@ from neuralart.chain import receptive_field
 from neuralart.chain.kinds import GENERATORS
 from neuralart.chain.reference import TaskGraphs
 from neuralart.engine.devices import open_device
-from neuralart.painting import kept
+from neuralart.painting import kept, photo_painter
 from neuralart.painting.folded.one_pass import PlainPainter
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.kept import KeptGraphs
-from neuralart.painting.photo_painter import PhotoPainter
+from neuralart.painting.photo_painter import MOST_COMPUTING, THRIFTY_BYTES, PhotoPainter
 from neuralart.painting.tiles import BASE_BYTES, measured_size, measuring_bytes
 
 
@@ -54,6 +54,19 @@ def test_what_takes_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert painter.paints_at_once(painter.tiling(64, 512))
     tiled = PhotoPainter(model, devices, 2, tile=256)
     assert not tiled.paints_at_once(tiled.tiling(64, 512))
+
+
+def test_less_memory_where_that_is_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain of deconvolutions reads so far that smaller tiles would compute much more."""
+    monkeypatch.setattr(photo_painter, "free_memory", lambda: None)
+    for kind, thrifty in (("conv-fast", True), ("deconv", False)):
+        model = random_model([GENERATORS[kind]] * 2)
+        default, most = (
+            PhotoPainter(model, open_device("cpu"), 2, max_memory=limit).tiling(4000, 6000)
+            for limit in (None, "2000MB")
+        )
+        assert (default.working_memory <= THRIFTY_BYTES < most.working_memory) == thrifty
+        assert default.multiply_adds <= MOST_COMPUTING * most.multiply_adds
 
 
 def test_photos_up_to_a_size_are_measured_whole(monkeypatch: pytest.MonkeyPatch) -> None:
