@@ -25,7 +25,7 @@ LEARNED_PX = 320
 SEEN_PX = 1280
 
 # Below, broader strokes would hardly be seen, and are not worth a second coat.
-LEAST_BROAD = 1.35
+LEAST_BROAD = 1.2
 
 # At most this many times as large is a coat as the one below it.
 MOST_ENLARGED = 2.5

@@ -81,7 +81,8 @@ def test_an_underpainting_has_some_of_the_detail() -> None:
 
 
 def test_strokes_fit_the_size_of_a_picture() -> None:
-    assert fitting_stroke((256, 9000)) == fitting_stroke((583, 583)) == 1
+    assert fitting_stroke((256, 9000)) == fitting_stroke((460, 460)) == 1
+    assert fitting_stroke((461, 700)) == pytest.approx(1.2, abs=1e-3)
     assert fitting_stroke((1280, 2000)) == fitting_stroke((2000, 1280)) == 2
     assert fitting_stroke((2560, 5120)) == 4
 

@@ -5,7 +5,7 @@ import type { Picture } from "../../src/protocol";
 import { STROKES } from "./strokes";
 
 test("coats lead from a copy to the size of the picture", () => {
-  expect(coatSizes(700, 583, STROKES)).toEqual([[700, 583]]);
+  expect(coatSizes(700, 460, STROKES)).toEqual([[700, 460]]);
   expect(coatSizes(1, 1, STROKES)).toEqual([[1, 1]]);
   expect(coatSizes(2000, 1280, STROKES)).toEqual([
     [1000, 640],
