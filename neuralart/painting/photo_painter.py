@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 
 from neuralart.chain.model import Model
 from neuralart.chain.reference import Task
@@ -54,6 +54,9 @@ DEFAULT_BYTES = 2_000_000_000
 # It takes no more than this where the overlaps of smaller tiles cost at most so many times the
 # computing: then it is as fast. A chain that reads far around each pixel has larger overlaps.
 THRIFTY_BYTES, MOST_COMPUTING = 1_000_000_000, 1.1
+
+# The most tilings that are kept for sizes that come again: finding one takes a millisecond.
+MOST_TILINGS = 16
 
 # Addresses that the engine's threads take and never use, where ``ulimit -v`` counts them: measured
 # with MXNet, as the growth of a process by its first painting over 1.1 times what it had in memory.
@@ -119,8 +122,7 @@ class PhotoPainter:
         self._number_bytes = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT_BYTES
         self._tile = tile
         self._limit, self._limits_all = memory_limit(max_memory), max_memory is not None
-        # Kept, since finding a tiling takes a millisecond.
-        self._best_tiling = lru_cache(maxsize=16)(self._new_tiling)
+        self._tilings: dict[tuple[int, int, PictureBytes], Tiling] = {}
         if precision == "int8":
             self._calibrate(model)
 
@@ -140,7 +142,12 @@ class PhotoPainter:
 
         Raises ConfigError if even the smallest tile, or the --tile, needs too much memory.
         """
-        return self._best_tiling(height, width, pictures)
+        key = height, width, pictures
+        if key not in self._tilings:
+            if len(self._tilings) == MOST_TILINGS:
+                self._tilings.clear()
+            self._tilings[key] = self._new_tiling(*key)
+        return self._tilings[key]
 
     def _new_tiling(self, height: int, width: int, pictures: PictureBytes) -> Tiling:
         def within(limit: int) -> Tiling:

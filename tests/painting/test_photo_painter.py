@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from helpers import picture, random_model
@@ -14,7 +17,12 @@ from neuralart.painting import kept, photo_painter
 from neuralart.painting.folded.one_pass import PlainPainter
 from neuralart.painting.folded.painter import FoldedPainter
 from neuralart.painting.kept import KeptGraphs
-from neuralart.painting.photo_painter import MOST_COMPUTING, THRIFTY_BYTES, PhotoPainter
+from neuralart.painting.photo_painter import (
+    MOST_COMPUTING,
+    MOST_TILINGS,
+    THRIFTY_BYTES,
+    PhotoPainter,
+)
 from neuralart.painting.tiles import BASE_BYTES, measured_size, measuring_bytes
 
 
@@ -54,6 +62,20 @@ def test_what_takes_two_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert painter.paints_at_once(painter.tiling(64, 512))
     tiled = PhotoPainter(model, devices, 2, tile=256)
     assert not tiled.paints_at_once(tiled.tiling(64, 512))
+
+
+def test_a_painter_that_is_dropped_gives_its_memory_back_at_once() -> None:
+    painter = PhotoPainter(random_model([GENERATORS["conv-fast"]]), open_device("cpu"), 1)
+    for edge in range(16, 16 + 2 * MOST_TILINGS):
+        painter.tiling(edge, edge)
+    painter.paint(picture(0, 20, 20))
+    gone = weakref.ref(painter)
+    gc.disable()
+    try:
+        del painter
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_less_memory_where_that_is_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
