@@ -118,8 +118,8 @@ def main(docs: Path) -> None:
         "",
         paragraph(
             "Every shipped style, painted by `neuralart stylize PHOTO PAINTING --style NAME "
-            f"--stroke 1` at {LONGER_EDGE_PX} pixels. The table under each style is part of what `neuralart info "
-            "NAME` shows: means over photos that were kept out of training. "
+            f"--stroke 1` at {LONGER_EDGE_PX} pixels. The table under each style is part of what "
+            "`neuralart info NAME` shows: means over photos that were kept out of training. "
             "[measuring.md](measuring.md) explains the columns. "
             "`scripts/make_gallery.py` makes this page."
         ),

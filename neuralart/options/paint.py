@@ -130,7 +130,7 @@ class StylizeConfig:
     max_memory: str | None = option(
         None,
         help="Memory that painting may take, photo and painting included, as 1GB; by default half "
-        "of the free memory, beside them, at most 1GB, or 2GB where smaller tiles would take longer.",
+        "of the free memory, beside them, at most 1GB, or 2GB where smaller tiles take longer.",
         unit="SIZE",
     )
     tile: int | None = option(

@@ -43,3 +43,7 @@ def test_operators_are_mxnets_own() -> None:
 def test_python_is_as_it_was() -> None:
     assert not any(isinstance(finder, deferred._Finder) for finder in sys.meta_path)
     assert "exec" not in vars(mx)
+    hiding = {
+        name for name, module in sys.modules.items() if "exec" in getattr(module, "__dict__", {})
+    }
+    assert {name for name in hiding if name.startswith("mxnet.")} == set(deferred._MAKERS)

@@ -112,6 +112,7 @@ def folded_chain(
                 )
             if norms and layer.norm:
                 out = norms(out, f"{name}_norm", layer.channels)
+            # `folding` has made a sigmoid of the last layer's tanh.
             out = _activation(out, "sigmoid" if is_last else layer.act, name)
             if layer.add:
                 out = out + outputs[layer.add]
